@@ -146,7 +146,7 @@ class Cloud:
             self.on_stop()
             return
         else:
-            from fargate_lab.cloud.ecs.lab_endpoints import answer_lab
+            from fargate_lab.cloud.lab_endpoints import answer_lab
 
             found = await asyncio.to_thread(answer_lab, self, path, query)
             if found is None:
