@@ -110,15 +110,27 @@ def status(options: argparse.Namespace) -> int:
 
 
 def contents(info: CloudInfo) -> dict[str, int]:
-    """How many repositories, task definitions, clusters and tasks a cloud holds."""
+    """How many repositories, task definitions, clusters and tasks a cloud holds.
+
+    Raises CommandError when the cloud answers with an error.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
     ecr, ecs = client(info, "ecr"), client(info, "ecs")
-    clusters = ecs.list_clusters()["clusterArns"]
-    return {
-        "repositories": len(ecr.describe_repositories()["repositories"]),
-        "definitions": len(ecs.list_task_definitions()["taskDefinitionArns"]),
-        "clusters": len(clusters),
-        "running tasks": sum(len(ecs.list_tasks(cluster=c)["taskArns"]) for c in clusters),
-    }
+    try:
+        clusters = ecs.list_clusters()["clusterArns"]
+        return {
+            "repositories": len(ecr.describe_repositories()["repositories"]),
+            "definitions": len(ecs.list_task_definitions()["taskDefinitionArns"]),
+            "clusters": len(clusters),
+            "running tasks": sum(len(ecs.list_tasks(cluster=c)["taskArns"]) for c in clusters),
+        }
+    except (BotoCoreError, ClientError) as error:
+        log = Path(info.state_dir) / "cloud.log"
+        raise CommandError(
+            f"The lab cloud runs at {info.url} but cannot say what it holds: {error}\n"
+            f"Its log ({log}) tells more. To start afresh: python3 lab.py stop, then up."
+        ) from error
 
 
 def client(info: CloudInfo, service: str) -> Any:
