@@ -1,0 +1,136 @@
+"""The `lab` object of a notebook: sets up, checks, hints, draws, cleans; AWS calls stay boto3's."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError, ParamValidationError, WaiterError
+
+from fargate_lab.lesson import backend, checks, prepare
+from fargate_lab.lesson.errors import LabError, plain
+
+if TYPE_CHECKING:
+    from fargate_lab.lesson.diagram import Diagram
+    from fargate_lab.lesson.pad import DrawingPad
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One chapter's session. Everything it does beyond AWS calls is named by its methods."""
+
+    chapter: int
+    backend: backend.Backend
+
+    @property
+    def account(self) -> str:
+        """The twelve-digit account id."""
+        return self.backend.account
+
+    @property
+    def region(self) -> str:
+        """The Region the chapter's calls go to."""
+        return self.backend.region
+
+    @property
+    def registry(self) -> str:
+        """Host (and port) of the account's ECR registry."""
+        assert self.backend.registry is not None
+        return self.backend.registry
+
+    def check(self, exercise: str) -> checks.Verdict:
+        """Look at the cloud and say whether an exercise (`"3.2"`) is done, and what is missing."""
+        return checks.run(self, exercise)
+
+    def hint(self, exercise: str) -> None:
+        """Show the next hint of an exercise; three steps, the last one nearly the answer."""
+        checks.hint(exercise)
+
+    def diagram(self) -> Diagram:
+        """The way from image to running task, filled in as far as the account has come."""
+        from fargate_lab.lesson.diagram import draw
+
+        return draw(self)
+
+    def pad(self, sample: str = "7") -> DrawingPad:
+        """A field to draw a digit in; holds stored strokes of the sample digit until you draw."""
+        from fargate_lab.lesson.pad import make_pad
+
+        return make_pad(sample)
+
+    def url(self, task: dict[str, Any], port: int = 8080) -> str:
+        """The address at which a running task's port answers, from DescribeTasks' description.
+
+        In the lab that is an address of this machine; on AWS the public address of the task's
+        network interface. Raises LabError when the task does not run.
+        """
+        if task["lastStatus"] != "RUNNING":
+            raise LabError(f"The task is {task['lastStatus']}; it has an address while RUNNING.")
+        if self.backend.name == "aws":
+            return f"http://{_public_address(task)}:{port}"
+        task_id = task["taskArn"].rsplit("/", 1)[-1]
+        query = urllib.parse.urlencode({"port": port})
+        address = f"{self.backend.url}/_lab/tasks/{task_id}/address?{query}"
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                address
+            ) as answer:
+                return str(json.load(answer)["url"])
+        except urllib.error.HTTPError as error:
+            raise LabError(f"Port {port} of this task has no address ({error}).") from None
+
+    @contextmanager
+    def refused(self) -> Iterator[None]:
+        """Expect AWS to refuse what the block does, and print the refusal.
+
+        >>> with lab.refused():                                   # doctest: +SKIP
+        ...     ecs.run_task(cluster="no-such-cluster", taskDefinition="inkdigits")
+        ClusterNotFoundException: Cluster not found.
+        """
+        try:
+            yield
+        except (ClientError, ParamValidationError, WaiterError) as error:
+            print(plain(error))  # noqa: T201 - what the learner is to read
+        else:
+            raise LabError("This was expected to be refused, and was accepted. Read it again.")
+
+    def teardown(self) -> None:
+        """Stop and delete what the chapters made in this account; say what was removed."""
+        from fargate_lab.lesson.teardown import remove_all
+
+        remove_all(self)
+
+
+def open_chapter(chapter: int, *, runtime: str | None = None) -> Lab:
+    """The session of a chapter; prints one line on where it runs and what was made for it."""
+    if not 0 <= chapter <= 13:
+        raise LabError(f"There is no chapter {chapter}; they run from 0 to 13.")
+    lab = Lab(chapter, backend.choose(runtime))
+    where = "this machine; nothing is sent to AWS" if lab.backend.name == "local" else "AWS"
+    print(f"Chapter {chapter} runs on {where}. Account {lab.account}, {lab.region}.")  # noqa: T201
+    made = prepare.earlier(lab)
+    if made:
+        print("Made what earlier chapters would have left: " + "; ".join(made) + ".")  # noqa: T201
+    return lab
+
+
+def _public_address(task: dict[str, Any]) -> str:
+    import boto3
+
+    details = {d["name"]: d["value"] for a in task["attachments"] for d in a["details"]}
+    interface = boto3.client("ec2").describe_network_interfaces(
+        NetworkInterfaceIds=[details["networkInterfaceId"]]
+    )["NetworkInterfaces"][0]
+    try:
+        return str(interface["Association"]["PublicIp"])
+    except KeyError:
+        raise LabError(
+            "The task has no public address. Run it with assignPublicIp='ENABLED' in a subnet that "
+            "has a route to an internet gateway."
+        ) from None

@@ -1,0 +1,49 @@
+"""One look for every picture: readable on JupyterLab's light and dark theme, safe for colour-blind
+readers (Okabe and Ito's palette), with labels rather than colours as the main signal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
+CYCLE = [BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY]
+INK = "#7b8794"
+"""Text and axes: a grey with contrast enough on white and on near-black."""
+
+SETTINGS: Any = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "savefig.transparent": True,
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "font.size": 11,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "axes.prop_cycle": cycler(color=CYCLE),
+    "svg.hashsalt": "fargate-ml-lab",
+}
+
+
+def axes(width: float = 8.0, height: float = 3.2, *, title: str = "") -> tuple[Figure, Axes]:
+    """A figure (inches) with one pair of axes in the lab's style."""
+    with plt.rc_context(SETTINGS):
+        figure, pair = plt.subplots(figsize=(width, height), layout="constrained")
+        pair.set_title(title)
+    return figure, pair
