@@ -1,0 +1,116 @@
+"""Strokes, as a mouse, a finger or a pen leaves them, to the model's input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from inkprep.errors import InkError
+from inkprep.frame import CANVAS, INK, PEN_LEAST, PEN_MOST, Array, fit, pool
+
+MAX_POINTS = 20_000
+"""Points in one drawing; a pen that samples 200 times a second takes 100 s to get there."""
+
+_EXPECTED = "expected a list of strokes, each a list of [x, y] points"
+
+Points = npt.NDArray[np.float64]
+
+
+def from_strokes(strokes: Any) -> Array:
+    """The model's input for a drawing: `strokes` is a list of strokes, each a list of [x, y].
+
+    Any unit and origin; y grows downwards, as on a screen. Raises InkError.
+    """
+    lines = _parse(strokes)
+    points = np.concatenate(lines)
+    # The origin and the unit are the caller's: drop both before squares are taken of them.
+    low = points.min(axis=0)
+    extent = float((points.max(axis=0) - low).max())
+    if not np.isfinite(extent):
+        raise InkError("not-finite", "The drawing is wider than a number can say.")
+    unit = extent if extent > 0.0 else 1.0
+    lines = [(line - low) / unit for line in lines]
+    xs, ys, weights = _ink(lines)
+    pen = (PEN_LEAST + PEN_MOST) / 2
+    for _ in range(2):  # the pen's breadth narrows the room, the room sets the length
+        placed = fit(xs, ys, weights, margin=pen / 2)
+        placed_lines = [placed.apply(line) for line in lines]
+        pen = _breadth(placed_lines)
+    return pool(_draw(placed_lines, pen))
+
+
+def _breadth(lines: list[Points]) -> float:
+    """The pen that leaves as much ink as the training pictures have."""
+    length = sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in lines)
+    return min(max(INK / (length + 1.0), PEN_LEAST), PEN_MOST)
+
+
+def _parse(strokes: Any) -> list[Points]:
+    """Check and convert; a stroke without points is dropped (a pen that touched and left)."""
+    if not isinstance(strokes, (list, tuple)):
+        raise InkError("shape", f"strokes is {type(strokes).__name__}: {_EXPECTED}.")
+    if len(strokes) > MAX_POINTS:
+        raise InkError("too-many-points", f"{len(strokes)} strokes; at most {MAX_POINTS} points.")
+    lines: list[Points] = []
+    count = 0
+    for number, stroke in enumerate(strokes):
+        if not isinstance(stroke, (list, tuple, np.ndarray)):
+            raise InkError("shape", f"Stroke {number} is {type(stroke).__name__}: {_EXPECTED}.")
+        if len(stroke) == 0:
+            continue
+        count += len(stroke)
+        if count > MAX_POINTS:
+            raise InkError("too-many-points", f"More than {MAX_POINTS} points in one drawing.")
+        lines.append(_points(number, stroke))
+    if not lines:
+        raise InkError("empty", "The drawing is empty: no stroke has a point.")
+    return lines
+
+
+def _points(number: int, stroke: Any) -> Points:
+    try:
+        line = np.asarray(stroke)
+    except (ValueError, OverflowError, TypeError, RecursionError) as error:
+        raise InkError("shape", f"Stroke {number} is uneven: {_EXPECTED}.") from error
+    if line.ndim != 2 or line.shape[1] != 2 or line.dtype.kind not in "iuf":
+        raise InkError("shape", f"Stroke {number} has no [x, y] numbers: {_EXPECTED}.")
+    line = line.astype(np.float64)
+    if not np.isfinite(line).all():
+        raise InkError("not-finite", f"Stroke {number} has a point that is not a finite number.")
+    return line
+
+
+def _ink(lines: list[Points]) -> tuple[Points, Points, Array]:
+    """Where the ink is: the middle of each segment, weighed by its length, and each end.
+
+    Points lie close where the hand was slow; weights by length make speed not matter.
+    """
+    middles, weights = [], []
+    for line in lines:
+        if len(line) > 1:
+            step = line[1:] - line[:-1]
+            middles.append((line[1:] + line[:-1]) / 2)
+            weights.append(np.hypot(step[:, 0], step[:, 1]))
+        # The ends bound the ink; their weight is too small to move its balance.
+        middles.append(line)
+        weights.append(np.full(len(line), 1e-6))
+    every = np.concatenate(middles)
+    weight: Array = np.concatenate(weights)  # type: ignore[assignment]
+    return every[:, 0], every[:, 1], weight
+
+
+def _draw(lines: list[Points], pen: float) -> npt.NDArray[np.uint8]:
+    """Ink the lines, given in pixels of the working canvas, with round ends."""
+    image = Image.new("L", (CANVAS, CANVAS))
+    ink = ImageDraw.Draw(image)
+    radius = pen / 2
+    for line in lines:
+        corners: list[float] = line.ravel().tolist()
+        if len(line) > 1:
+            ink.line(corners, fill=255, width=round(pen), joint="curve")
+        for x, y in (corners[:2], corners[-2:]):
+            ink.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    return np.asarray(image)
