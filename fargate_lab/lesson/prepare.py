@@ -111,6 +111,13 @@ def definition(lab: Lab) -> dict[str, Any]:
                 "image": f"{lab.registry}/{names.REPOSITORY}:{names.TAG}",
                 "essential": True,
                 "portMappings": [{"containerPort": names.PORT, "protocol": "tcp"}],
+                "healthCheck": {
+                    "command": ["CMD", "python3", "-m", "app", "health"],
+                    "interval": 5,
+                    "timeout": 3,
+                    "retries": 3,
+                    "startPeriod": 10,
+                },
                 "logConfiguration": {
                     "logDriver": "awslogs",
                     "options": {
