@@ -150,7 +150,7 @@ class Worker:
         return messages
 
     def _handle(self, message: dict[str, Any]) -> None:
-        """A message that cannot be answered stays: the queue's redrive policy counts and moves it."""
+        """A message that cannot be answered stays: the queue's redrive policy moves it."""
         identity = message["MessageId"]
         received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
         try:
@@ -173,7 +173,7 @@ class Worker:
 
 
 def run(*, drain: bool) -> int:
-    """Work until SIGTERM (or, with `drain`, until the queue is empty); 0 then, 1 without a start."""
+    """Work until SIGTERM or, with `drain`, an empty queue: 0; without a start: 1."""
     log.install(logging.WARNING)
     url = os.environ.get("QUEUE_URL", "")
     try:

@@ -10,14 +10,13 @@ import base64
 import binascii
 import json
 import os
-import sys
 from functools import lru_cache
 from typing import Any
 
 from app import log
 from app.batch import Places, Processor
 from app.inputs import Array, Refused, read_body, read_document
-from app.model import Model, load
+from app.model import Model, ModelError, load
 
 Event = dict[str, Any]
 
@@ -120,13 +119,16 @@ def run() -> int:
         )
         return 1
     try:
-        from awslambdaric.bootstrap import run as serve_events
+        from awslambdaric.__main__ import main as serve_events
     except ImportError as error:
         text = f"awslambdaric is not installed ({error}); it exists for Linux only."
         log.event("failed", level="error", message=text)
         return 1
-    log.event("starting", handler="app.function.handler")
-    address = os.environ["AWS_LAMBDA_RUNTIME_API"]
-    serve_events("/app", "app.function.handler", address)
-    sys.stdout.flush()
+    try:
+        about = model().about  # at the cold start, not in the first caller's time
+    except ModelError as error:
+        log.event("failed", level="error", message=str(error))
+        return 1
+    log.event("ready", handler="app.function.handler", model=about)
+    serve_events(["awslambdaric", "app.function.handler"])
     return 0

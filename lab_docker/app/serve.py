@@ -17,7 +17,7 @@ from types import FrameType
 
 import uvicorn
 
-from app import log
+from app import STARTED, log
 from app.model import Model, ModelError, load
 from app.web import application
 
@@ -72,7 +72,6 @@ class Server(uvicorn.Server):
 
 def run() -> int:
     """Serve until told to stop; 0 after a proper stop, 1 when there was no start."""
-    started = time.perf_counter()
     stop = Stop()
     stop.install()
     log.install(logging.WARNING)
@@ -83,7 +82,7 @@ def run() -> int:
         log.event("failed", level="error", message=str(error))
         return 1
     port = listener.getsockname()[1]
-    took = round(time.perf_counter() - started, 3)
+    took = round(time.perf_counter() - STARTED, 3)
     ready = {"port": port, "model": model.about, "python": sys.version.split()[0], "seconds": took}
     server = Server(_config(model), ready)
     stop.server = server

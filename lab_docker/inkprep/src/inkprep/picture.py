@@ -126,7 +126,7 @@ def _fitted(image: Image.Image) -> Grey:
 
 
 def _flatten(image: Image.Image) -> Grey:
-    """Lay a see-through picture on paper: where all drawn things are one shade, alpha is the ink."""
+    """Lay a see-through picture on paper that its ink stands out from."""
     light, alpha = (_fitted(band) for band in image.split())
     solid = alpha > 0.5
     if not solid.any():
