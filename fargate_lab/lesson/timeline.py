@@ -30,7 +30,7 @@ def spans(task: dict[str, Any]) -> list[tuple[str, float, float]]:
     found = []
     for name, begin, end, _colour, _hatch in PHASES:
         if begin in task:
-            over = task.get(end) or (now if "stoppedAt" not in task else task["stoppedAt"])
+            over = task.get(end) or task.get("stoppedAt", now)
             start = (task[begin] - zero).total_seconds()
             found.append((name, start, max(start, (over - zero).total_seconds())))
             if end not in task:
