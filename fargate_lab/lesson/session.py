@@ -96,7 +96,7 @@ class Lab:
         try:
             yield
         except (ClientError, ParamValidationError, WaiterError) as error:
-            print(plain(error))  # noqa: T201 - what the learner is to read
+            print(plain(error))
         else:
             raise LabError("This was expected to be refused, and was accepted. Read it again.")
 
@@ -113,10 +113,10 @@ def open_chapter(chapter: int, *, runtime: str | None = None) -> Lab:
         raise LabError(f"There is no chapter {chapter}; they run from 0 to 13.")
     lab = Lab(chapter, backend.choose(runtime))
     where = "this machine; nothing is sent to AWS" if lab.backend.name == "local" else "AWS"
-    print(f"Chapter {chapter} runs on {where}. Account {lab.account}, {lab.region}.")  # noqa: T201
+    print(f"Chapter {chapter} runs on {where}. Account {lab.account}, {lab.region}.")
     made = prepare.earlier(lab)
     if made:
-        print("Made what earlier chapters would have left: " + "; ".join(made) + ".")  # noqa: T201
+        print("Made what earlier chapters would have left: " + "; ".join(made) + ".")
     return lab
 
 

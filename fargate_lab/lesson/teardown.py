@@ -24,7 +24,7 @@ _ABSENT = {
 def remove_all(lab: Lab) -> None:
     """Stop tasks, then delete cluster, task definitions, repository, logs and roles; print each."""
     removed = list(_removals())
-    print("Removed: " + ("; ".join(removed) if removed else "nothing was there") + ".")  # noqa: T201
+    print("Removed: " + ("; ".join(removed) if removed else "nothing was there") + ".")
 
 
 def _removals() -> Iterator[str]:

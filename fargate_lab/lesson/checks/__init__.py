@@ -129,7 +129,7 @@ def hint(number: str) -> None:
     item = get(number)
     step = min(_shown.get(number, 0), len(item.hints) - 1)
     _shown[number] = step + 1
-    print(f"Hint {step + 1} of {len(item.hints)}: {item.hints[step]}")  # noqa: T201
+    print(f"Hint {step + 1} of {len(item.hints)}: {item.hints[step]}")
 
 
 def passed() -> list[str]:
