@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.error
+import urllib.request
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from typing import Any
 
 from fargate_lab.cloud.process import CloudError, start
 from fargate_lab.lesson.errors import LabError
@@ -47,6 +51,24 @@ def fence(environment: MutableMapping[str, str]) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [h for h in environment.get(name, "").split(",") if h]
         environment[name] = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"]))
+
+
+def ask(cloud: str | None, path: str) -> dict[str, Any] | None:
+    """What the lab's cloud says at an address of its own; None where it has nothing."""
+    # Without a proxy, whatever the environment says: the cloud is on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{cloud}{path}", timeout=30) as answer:
+            document: dict[str, Any] = json.load(answer)
+            return document
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise LabError(f"The lab's cloud could not answer {path} ({error}).") from None
+    except OSError as error:
+        raise LabError(
+            f"The lab's cloud does not answer ({error}). Run the chapter's first cell again."
+        ) from None
 
 
 def _local(runtime: str) -> Backend:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import html
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
 from fargate_lab.lesson import names
+from fargate_lab.lesson.errors import LabError
 from fargate_lab.lesson.style import BLUE, INK
 from fargate_lab.paths import state_dir
-
-if TYPE_CHECKING:
-    from fargate_lab.lesson.session import Lab
 
 WIDTH, HEIGHT, GAP = 148, 92, 34
 
@@ -54,9 +54,11 @@ class Diagram:
         return "".join(parts) + "</svg>"
 
 
-def draw(lab: Lab) -> Diagram:
-    """Look at the account and draw what is there."""
-    return Diagram((_image(), _repository(), _definition(), _cluster(), _tasks()))
+def draw(flow: str = "deployment") -> Diagram:
+    """Look at the account and draw what is there, along one of `FLOWS`."""
+    if flow not in FLOWS:
+        raise LabError(f"There is no flow {flow!r}; choose one of {', '.join(FLOWS)}.")
+    return Diagram(tuple(stage() for stage in FLOWS[flow]))
 
 
 def _box(stage: Stage, number: int, x: int) -> str:
@@ -117,3 +119,43 @@ def _tasks() -> Stage:
         running = boto3.client("ecs").list_tasks(cluster=names.CLUSTER)["taskArns"]
     word = f"{len(running)} running" if running else ""
     return Stage("task", "the container at work", word)
+
+
+def _dependencies() -> Stage:
+    layout, count = state_dir() / "images" / names.IMAGE, 0
+    with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
+        index = json.loads((layout / "index.json").read_bytes())
+        algorithm, _, hexadecimal = index["manifests"][0]["digest"].partition(":")
+        manifest = json.loads((layout / "blobs" / algorithm / hexadecimal).read_bytes())
+        count = len(manifest["layers"])
+    return Stage("dependencies", "layers of the image", f"{count} layers" if count else "")
+
+
+def _storage() -> Stage:
+    return Stage("storage", "ECR keeps the layers", _repository().found)
+
+
+def _resources() -> Stage:
+    found = ""
+    with contextlib.suppress(ClientError):  # no task definition yet
+        newest = boto3.client("ecs").describe_task_definition(taskDefinition=names.FAMILY)
+        size = newest["taskDefinition"]
+        if "cpu" in size and "memory" in size:
+            found = f"{int(size['cpu']) / 1024:g} vCPU, {size['memory']} MiB"
+    return Stage("resources", "CPU and memory", found)
+
+
+def _scaling() -> Stage:
+    targets = boto3.client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="ecs"
+    )["ScalableTargets"]
+    mine = [t for t in targets if t["ResourceId"].startswith(f"service/{names.CLUSTER}/")]
+    found = f"{mine[0]['MinCapacity']} to {mine[0]['MaxCapacity']} tasks" if mine else ""
+    return Stage("auto scaling", "how many tasks", found)
+
+
+FLOWS: dict[str, tuple[Callable[[], Stage], ...]] = {
+    "deployment": (_image, _repository, _definition, _cluster, _tasks),
+    "resources": (_dependencies, _storage, _resources, _scaling),
+}
+"""The two roads: from the image to what runs, and from what it needs to how much of it runs."""

@@ -19,4 +19,6 @@ def plain(error: Any) -> str:
     if isinstance(response, dict) and "Error" in response:
         details = response["Error"]
         return f"{details.get('Code', 'Error')}: {details.get('Message', '')}"
+    if isinstance(error, LabError):
+        return str(error)
     return f"{type(error).__name__}: {error}"

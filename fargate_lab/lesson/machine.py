@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import html
-import json
 import platform
 import shutil
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fargate_lab.lesson.backend import ask
 from fargate_lab.paths import repo_root
 
 if TYPE_CHECKING:
@@ -61,18 +59,5 @@ def describe(lab: Lab) -> Machine:
 def _runtime(lab: Lab) -> tuple[str, list[str]]:
     if lab.backend.name == "aws":
         return "fargate", []
-    answer = ask(lab, "/_lab/runtime") or {}
+    answer = ask(lab.backend.url, "/_lab/runtime") or {}
     return str(answer.get("name", lab.backend.runtime)), [str(n) for n in answer.get("notes", [])]
-
-
-def ask(lab: Lab, path: str) -> dict[str, Any] | None:
-    """What the lab's cloud says at one of its own addresses; None where it has nothing."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{lab.backend.url}{path}", timeout=30) as answer:
-            document: dict[str, Any] = json.load(answer)
-            return document
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return None
-        raise

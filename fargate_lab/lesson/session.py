@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
+import time
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, ParamValidationError, WaiterError
 
 from fargate_lab.lesson import backend, checks, prepare
+from fargate_lab.lesson.backend import ask
 from fargate_lab.lesson.errors import LabError, plain
 
 if TYPE_CHECKING:
     from fargate_lab.lesson.diagram import Diagram
+    from fargate_lab.lesson.machine import Machine
     from fargate_lab.lesson.pad import DrawingPad
+
+LISTEN_SECONDS = 15.0
+"""How long `Lab.url` waits for a port of a running task."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,20 @@ class Lab:
         """Show the next hint of an exercise; three steps, the last one nearly the answer."""
         checks.hint(exercise)
 
-    def diagram(self) -> Diagram:
-        """The way from image to running task, filled in as far as the account has come."""
+    def diagram(self, flow: str = "deployment") -> Diagram:
+        """A road, filled in as far as the account has come.
+
+        flow: `deployment` (image to running task) or `resources` (dependencies to auto scaling).
+        """
         from fargate_lab.lesson.diagram import draw
 
-        return draw(self)
+        return draw(flow)
+
+    def machine(self) -> Machine:
+        """What carries the lessons here, and what of Fargate it does not do."""
+        from fargate_lab.lesson.machine import describe
+
+        return describe(self)
 
     def pad(self, sample: str = "7") -> DrawingPad:
         """A field to draw a digit in; holds stored strokes of the sample digit until you draw."""
@@ -68,7 +80,9 @@ class Lab:
         """The address at which a running task's port answers, from DescribeTasks' description.
 
         In the lab that is an address of this machine; on AWS the public address of the task's
-        network interface. Raises LabError when the task does not run.
+        network interface. RUNNING means that the container was started, so this waits until
+        something listens at the port. Raises LabError when the task does not run, or when nothing
+        listens within `LISTEN_SECONDS`.
         """
         if task["lastStatus"] != "RUNNING":
             raise LabError(f"The task is {task['lastStatus']}; it has an address while RUNNING.")
@@ -76,18 +90,21 @@ class Lab:
             return f"http://{_public_address(task)}:{port}"
         task_id = task["taskArn"].rsplit("/", 1)[-1]
         query = urllib.parse.urlencode({"port": port})
-        address = f"{self.backend.url}/_lab/tasks/{task_id}/address?{query}"
-        try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-                address
-            ) as answer:
-                return str(json.load(answer)["url"])
-        except urllib.error.HTTPError as error:
-            raise LabError(f"Port {port} of this task has no address ({error}).") from None
+        deadline = time.monotonic() + LISTEN_SECONDS
+        while True:
+            found = ask(self.backend.url, f"/_lab/tasks/{task_id}/address?{query}")
+            if found is not None:
+                return str(found["url"])
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"Nothing listens at port {port} of this task, or it has stopped. Its logs and "
+                    "DescribeTasks say more."
+                )
+            time.sleep(0.05)
 
     @contextmanager
     def refused(self) -> Iterator[None]:
-        """Expect AWS to refuse what the block does, and print the refusal.
+        """Expect AWS, boto3 or the lab to refuse what the block does, and print the refusal.
 
         >>> with lab.refused():                                   # doctest: +SKIP
         ...     ecs.run_task(cluster="no-such-cluster", taskDefinition="inkdigits")
