@@ -71,8 +71,18 @@ class Cloud:
         if target in SERVICES:
             await self._action(target, action, headers, scope, receive, send)
         else:
-            app = await asyncio.to_thread(bridge.asgi_app)
-            await app(scope, receive, send)
+            await self._moto(scope, headers, receive, send)
+
+    async def _moto(
+        self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send
+    ) -> None:
+        app = await asyncio.to_thread(bridge.asgi_app)
+        caller = Caller.from_authorization(headers.get("authorization", ""))
+        if caller is not None and caller.account != protocol.DEFAULT_ACCOUNT:
+            # moto knows accounts by this header; clients know them by their access key.
+            account = (b"x-moto-account-id", caller.account.encode())
+            scope = {**scope, "headers": [*scope["headers"], account]}
+        await app(scope, receive, send)
 
     def _registry_app(self) -> AsgiApp:
         if self._registry is None:
@@ -104,8 +114,7 @@ class Cloud:
             service = await asyncio.to_thread(self.service, target)
         handler = service.actions.get(action)
         if handler is None and action in service.to_moto:
-            app = await asyncio.to_thread(bridge.asgi_app)
-            await app(scope, receive, send)
+            await self._moto(scope, headers, receive, send)
             return
         try:
             caller = Caller.from_authorization(headers.get("authorization", ""))
