@@ -10,7 +10,7 @@ from typing import Any
 
 CONFIDENCES = {
     "official": "read in AWS's own documentation, service model or source code",
-    "official-quoted": "AWS's page or price list, quoted by a third party with its address and date",
+    "official-quoted": "AWS's page or price list as quoted by a third party with address and date",
     "api-measured": "an answer of the real API, recorded on the date given",
     "code": "read in the code or test data of a public project",
     "third-party": "a blog, forum, log or issue",
