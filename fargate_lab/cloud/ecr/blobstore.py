@@ -66,7 +66,7 @@ class BlobStore:
         """
         target = self.path(digest)
         with self.lock:
-            if target.exists():
+            if target.exists() and target.stat().st_size == size:
                 temporary.unlink()
             else:
                 temporary.replace(target)
@@ -103,6 +103,13 @@ class BlobStore:
         """Drop everything a repository holds: it is being deleted."""
         with self.lock:
             self._drop(scope, repository, list(self.held(scope, repository)))
+
+    def forget(self, digest: str) -> None:
+        """Drop a blob from every repository: its file was removed or changed from outside."""
+        with self.lock:
+            for holder, _ in self.store.items(HOLDER, digest.partition(":")[2]):
+                account, region, repository = holder.split("/", 2)
+                self._drop(f"{account}/{region}", repository, [digest])
 
     def sweep(self) -> int:
         """Remove files that no repository holds; how many. For the start, before any request."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fargate_lab.cloud.ecr import errors, images
@@ -29,10 +29,8 @@ IMAGE_STATUS = ("ACTIVE", "ARCHIVED", "ACTIVATING", "ANY")
 class Images:
     """The handlers; one object for each cloud."""
 
-    def __init__(self, registry: Registry, after_push: Callable[[str, str, str], None]) -> None:
+    def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.after_push = after_push
-        """Called with scope, repository and digest when an image was pushed."""
 
     def actions(self) -> dict[str, Handler]:
         """AWS's name of each action → its handler."""
@@ -60,7 +58,7 @@ class Images:
             raise errors.digest_mismatch(str(digest), manifest.digest)
         if not images.put(self.registry, call.scope, name, manifest, tag):
             raise errors.image_exists(account, name, manifest.digest, tag)
-        self.after_push(call.scope, name, manifest.digest)
+        self.registry.after_push(call.scope, name, manifest.digest)
         chosen = {"imageDigest": manifest.digest, **({"imageTag": tag} if tag else {})}
         return {"image": _image(call, name, chosen, manifest.text, manifest.media_type)}
 

@@ -39,6 +39,8 @@ class Registry:
         self.uploads = Uploads(context.state_dir / "uploads", self.blobs)
         self.signer = Signer(context.store)
         self.clock: Callable[[], float] = time.time
+        self.after_push: Callable[[str, str, str], None] = lambda scope, name, digest: None
+        """Called with scope, repository and digest when an image or a tag was pushed."""
         self.uploads.clean()
         self.blobs.sweep()
 

@@ -20,6 +20,6 @@ class EcrService(Service):
     def __init__(self, context: CloudContext) -> None:
         super().__init__(context)
         registry = registry_of(context)
-        parts = (Repositories(registry), Layers(registry), Images(registry, lambda *_: None))
+        parts = (Repositories(registry), Layers(registry), Images(registry))
         for part in parts:
             self.actions |= part.actions()

@@ -38,6 +38,8 @@ class Upload:
     """Sizes of the parts, for the layer API's rule on their least size."""
     touched: float = field(default_factory=time.monotonic)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a request's body goes into it: bodies of two requests must not mix."""
     hasher: Any = field(default_factory=hashlib.sha256)
 
     @property
