@@ -14,6 +14,7 @@ EXECUTION_ROLE = "inkdigits-execution"
 TASK_ROLE = "inkdigits-task"
 EXECUTION_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
 PORT = 8080
+SECURITY_GROUP = "inkdigits-web"
 
 ECS_TASKS_TRUST = json.dumps(
     {

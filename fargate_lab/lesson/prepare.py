@@ -141,6 +141,34 @@ def cluster(lab: Lab) -> bool:
     return True
 
 
+def network(lab: Lab) -> dict[str, Any]:
+    """RunTask's `networkConfiguration`: the default VPC, port 8080 open, a public address."""
+    ec2 = boto3.client("ec2")
+    default = [{"Name": "is-default", "Values": ["true"]}]
+    vpc = ec2.describe_vpcs(Filters=default)["Vpcs"][0]["VpcId"]
+    here = {"Name": "vpc-id", "Values": [vpc]}
+    subnets = ec2.describe_subnets(Filters=[here])["Subnets"]
+    named = [{"Name": "group-name", "Values": [names.SECURITY_GROUP]}, here]
+    groups = ec2.describe_security_groups(Filters=named)["SecurityGroups"]
+    if not groups:
+        groups = [
+            ec2.create_security_group(
+                GroupName=names.SECURITY_GROUP, Description="port 8080 of inkdigits", VpcId=vpc
+            )
+        ]
+        ec2.authorize_security_group_ingress(
+            GroupId=groups[0]["GroupId"], IpProtocol="tcp", FromPort=names.PORT, ToPort=names.PORT,
+            CidrIp="0.0.0.0/0",
+        )  # fmt: skip
+    return {
+        "awsvpcConfiguration": {
+            "subnets": sorted(s["SubnetId"] for s in subnets)[:2],
+            "securityGroups": [groups[0]["GroupId"]],
+            "assignPublicIp": "ENABLED",
+        }
+    }
+
+
 STEPS = (
     Step(2, "the image inkdigits (chapter 2)", image),
     Step(3, "the repository inkdigits with the image 1.0 (chapter 3)", pushed),

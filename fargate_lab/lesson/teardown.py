@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -18,6 +19,7 @@ _ABSENT = {
     "ClusterNotFoundException",
     "NoSuchEntity",
     "ResourceNotFoundException",
+    "DependencyViolation",  # a task's network interface still lets go of the security group
 }
 
 
@@ -45,7 +47,16 @@ def _removals() -> Iterator[str]:
     logs = boto3.client("logs")
     if _gone(lambda: logs.delete_log_group(logGroupName=names.LOG_GROUP)):
         yield f"log group {names.LOG_GROUP}"
+    yield from _security_group()
     yield from _roles()
+
+
+def _security_group() -> Iterator[str]:
+    ec2 = boto3.client("ec2")
+    named = [{"Name": "group-name", "Values": [names.SECURITY_GROUP]}]
+    for group in ec2.describe_security_groups(Filters=named)["SecurityGroups"]:
+        if _gone(partial(ec2.delete_security_group, GroupId=group["GroupId"])):
+            yield f"security group {names.SECURITY_GROUP}"
 
 
 def _roles() -> Iterator[str]:
