@@ -24,7 +24,7 @@ from fargate_lab.cli.doctor import doctor
 from fargate_lab.cli.environment import LOCK, LOG, Environment, base_python, clean_environ
 from fargate_lab.cli.locking import locked
 from fargate_lab.cli.steps import Outcome, interruptible, run_step
-from fargate_lab.cli.troubles import explain
+from fargate_lab.cli.troubles import diagnose, explain
 
 WAIT_SECONDS = 1800
 """How long to wait for another set-up: a slow connection may need half an hour for 500 MB."""
@@ -127,7 +127,8 @@ def _install(environment: Environment, env: dict[str, str], hold: int) -> None:
         )
         if outcome.code == 0:
             return
-        if not _pip(environment, env, log, hold):
+        # A cause that is known would stop pip too; anything else may be uv's own.
+        if diagnose(outcome.output) or not _pip(environment, env, log, hold):
             raise CommandError(explain("Installing the packages", outcome.output, str(log)))
         say("  uv could not install them; trying with pip")
     command = [python, "-m", "pip", "install", "--no-input", *requirements]

@@ -77,8 +77,11 @@ class Environment:
     def usable(self) -> bool:
         """Whether packages can be installed into it as it is; otherwise it is made anew."""
         version = self.version()
+        stamp = self._stamp() or {}
         return (
             version is not None
+            # Scripts name the folder that they were installed in: a moved one is made anew.
+            and stamp.get("folder") in {None, str(self.folder)}
             and tuple(map(int, version.split("."))) >= (3, 11)
             and not (self.folder / UNFINISHED).exists()
         )

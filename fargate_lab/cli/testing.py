@@ -84,7 +84,7 @@ def _plan(options: argparse.Namespace, root: Path) -> list[tuple[str, list[str]]
 
 def nbval(root: Path) -> list[str]:
     """pytest's options for a strict comparison of the solved notebooks' stored outputs."""
-    sanitise = root / "solutions" / "sanitize.cfg"
+    sanitise = root / "solutions" / "nbval_sanitize.cfg"
     options = ["--nbval", "--dist", "loadfile"]
     return [*options, "--nbval-sanitize-with", str(sanitise)] if sanitise.exists() else options
 
