@@ -1,4 +1,4 @@
-"""`python -m fargate_lab.image`: build, push, pull, inspect, unpack and export from the terminal."""
+"""`python -m fargate_lab.image`: build, push, pull, inspect and unpack from the terminal."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def _progress(options: argparse.Namespace) -> Progress:
     return Bars() if sys.stderr.isatty() and not options.quiet else Silent()
 
 
-def _credentials(options: argparse.Namespace) -> dict[str, str | None]:
+def _credentials(options: argparse.Namespace) -> tuple[str | None, str | None]:
     """The password comes from the environment or from standard input, never from the command line:
     others on the machine can read a command line."""
     if options.password_stdin:
-        return {"username": options.username, "password": sys.stdin.read().strip()}
-    return {"username": options.username, "password": os.environ.get("REGISTRY_PASSWORD")}
+        return options.username, sys.stdin.read().strip()
+    return options.username, os.environ.get("REGISTRY_PASSWORD")
 
 
 def _layout(options: argparse.Namespace) -> Path:
@@ -64,9 +64,13 @@ def _push(options: argparse.Namespace) -> None:
     from .layout import load
     from .upload import push
 
-    credentials = _credentials(options)
+    username, password = _credentials(options)
     report = push(
-        load(_layout(options)), options.reference, progress=_progress(options), **credentials
+        load(_layout(options)),
+        options.reference,
+        username=username,
+        password=password,
+        progress=_progress(options),
     )
     print(report)
 
@@ -74,12 +78,14 @@ def _push(options: argparse.Namespace) -> None:
 def _pull(options: argparse.Namespace) -> None:
     from .download import pull
 
+    username, password = _credentials(options)
     image = pull(
         options.reference,
         options.layout,
+        username=username,
+        password=password,
         platform=options.platform,
         progress=_progress(options),
-        **_credentials(options),
     )
     print(image)
 

@@ -123,6 +123,6 @@ def _pulled(reference: str, target: Target, progress: Progress) -> Image:
         raise
     except ImageError as wrong:
         raise BuildError(
-            f"{reference!r} is neither `auto`, `host-python`, `scratch`, an existing folder or file "
-            f"nor a registry's image: {wrong}"
+            f"{reference!r} is neither `auto`, `host-python`, `scratch`, an existing folder or "
+            f"file, nor a registry's image: {wrong}"
         ) from wrong

@@ -169,9 +169,7 @@ def _config(recipe: Recipe, base: Base, layers: list[tuple[Layer, Path]]) -> dic
     merged = {**inherited, **recipe.config, "Env": [f"{key}={value}" for key, value in env.items()]}
     if "Entrypoint" in recipe.config and "Cmd" not in recipe.config:
         merged.pop("Cmd", None)  # a new entry point does not take the base's arguments
-    for key, value in (("Labels", labels), ("ExposedPorts", ports)):
-        if value:
-            merged[key] = value
+    merged |= {k: v for k, v in (("Labels", labels), ("ExposedPorts", ports)) if v}
     return {
         "created": CREATED,
         "architecture": base.target.architecture,

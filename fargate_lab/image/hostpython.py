@@ -144,7 +144,7 @@ def _shared(roots: list[Path]) -> Iterator[Entry]:
 
 
 def _closure(roots: list[Path]) -> dict[str, Path]:
-    """Every library, by its name, that the roots and the expected list need, and what those need."""
+    """Every library, by name, that the roots and the expected list need, directly or not."""
     found: dict[str, Path] = {}
     waiting: list[tuple[str, Path, Elf]] = []
 

@@ -69,7 +69,7 @@ def _pin(line: str, path: Path, target: Target) -> Pin | None:
     exact = [s.version for s in requirement.specifier if s.operator == "=="]
     if len(exact) != 1 or len(requirement.specifier) != 1 or not hashes:
         raise BuildError(
-            f"{path.name}: {requirement.name} must be pinned with == and have --hash=sha256: values "
-            "(`uv pip compile --generate-hashes` writes such a file)."
+            f"{path.name}: {requirement.name} must be pinned with == and have --hash=sha256: "
+            "values (`uv pip compile --generate-hashes` writes such a file)."
         )
     return Pin(name=canonicalize_name(requirement.name), version=exact[0], hashes=hashes)

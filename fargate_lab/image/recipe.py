@@ -38,8 +38,7 @@ _TOP = frozenset({"name", "platforms", "config", "layers"})
 _LISTS = {"entrypoint": "Entrypoint", "cmd": "Cmd"}
 _TEXTS = {"user": "User", "workdir": "WorkingDir", "stop_signal": "StopSignal"}
 _CONFIG = frozenset({*_LISTS, *_TEXTS, "exposed_ports", "env", "labels", "healthcheck"})
-_STEP_LISTS = ("include", "exclude", "make", "inputs")
-_LAYER = frozenset({"name", "kind", "source", "target", *_STEP_LISTS})
+_LAYER = frozenset(("name", "kind", "source", "target", "include", "exclude", "make", "inputs"))
 _TIMES = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
 
 
@@ -142,8 +141,16 @@ class _Reader:
                 f"{self._path}: layer {texts['name']!r} has the kind {texts['kind']!r}; "
                 f"expected one of {', '.join(KINDS)}."
             )
-        lists = {key: self.strings(layer, key) for key in _STEP_LISTS}
-        return Step(**texts, **lists)
+        return Step(
+            name=texts["name"],
+            kind=texts["kind"],
+            source=texts["source"],
+            target=texts["target"],
+            include=self.strings(layer, "include"),
+            exclude=self.strings(layer, "exclude"),
+            make=self.strings(layer, "make"),
+            inputs=self.strings(layer, "inputs"),
+        )
 
     def config(self, table: dict[str, Any]) -> dict[str, Any]:
         """OCI image specification, "Image configuration": the `config` object, without Env."""

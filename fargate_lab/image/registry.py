@@ -235,7 +235,7 @@ def _advice(reference: Reference, status: int, code: str, message: str) -> str:
         return f"{reference} is not there{said}. Check the repository and the tag or digest."
     if status == 404:
         return (
-            f"{reference.registry} has no {reference.repository}{said}. In ECR a repository must be "
-            "created before the first push."
+            f"{reference.registry} has no {reference.repository}{said}. In ECR a repository must "
+            "be created before the first push."
         )
     return f"{reference.registry} answered {status} for {reference}{said}."

@@ -120,7 +120,7 @@ def _failure(pins: Sequence[Pin], stderr: str) -> BuildError:
     names = [f"{pin.name}=={pin.version}" for pin in pins]
     if "DO NOT MATCH THE HASHES" in stderr:
         return BuildError(
-            f"a downloaded wheel does not have the hash that the lock names: {stderr[-600:].strip()}"
+            f"a downloaded wheel has another hash than the lock names: {stderr[-600:].strip()}"
         )
     errors = [line for line in stderr.splitlines() if line.startswith("ERROR")]
     return MissingWheelsError(names, f"pip said: {' '.join(errors[-2:]) or stderr.strip()[-300:]}")
