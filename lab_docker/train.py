@@ -171,6 +171,8 @@ def _export(network: Any) -> bytes:
 
 def _accuracy(model: bytes, pictures: Array, labels: Labels) -> float:
     """Share read right by the exported model itself, as the image will run it."""
+    # Before it is loaded: from 1.32 on it reports its use to its maker unless told not to.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])

@@ -28,7 +28,8 @@ def from_strokes(strokes: Any) -> Array:
     points = np.concatenate(lines)
     # The origin and the unit are the caller's: drop both before squares are taken of them.
     low = points.min(axis=0)
-    extent = float((points.max(axis=0) - low).max())
+    with np.errstate(over="ignore"):  # seen in the next line
+        extent = float((points.max(axis=0) - low).max())
     if not np.isfinite(extent):
         raise InkError("not-finite", "The drawing is wider than a number can say.")
     unit = extent if extent > 0.0 else 1.0
@@ -84,17 +85,19 @@ def _points(number: int, stroke: Any) -> Points:
 
 
 def _ink(lines: list[Points]) -> tuple[Points, Points, Array]:
-    """Where the ink is: the middle of each segment, weighed by its length, and each end.
+    """Where the ink is: two places on each segment, weighed by its length, and all points.
 
-    Points lie close where the hand was slow; weights by length make speed not matter.
+    Points lie close where the hand was slow; weights by length make speed not matter. The two
+    places are Gauss and Legendre's: they have exactly the segment's first and second moments.
     """
     middles, weights = [], []
     for line in lines:
         if len(line) > 1:
             step = line[1:] - line[:-1]
-            middles.append((line[1:] + line[:-1]) / 2)
-            weights.append(np.hypot(step[:, 0], step[:, 1]))
-        # The ends bound the ink; their weight is too small to move its balance.
+            middle, away = (line[1:] + line[:-1]) / 2, step / np.sqrt(12.0)
+            middles += [middle - away, middle + away]
+            weights += [np.hypot(step[:, 0], step[:, 1])] * 2
+        # The points bound the ink; their weight is too small to move its balance.
         middles.append(line)
         weights.append(np.full(len(line), 1e-6))
     every = np.concatenate(middles)
