@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fargate_lab.lesson.errors import LabError
 from fargate_lab.lesson.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION, axes
 
 if TYPE_CHECKING:
@@ -98,6 +103,31 @@ def cells(pictures: Mapping[str, Sequence[Sequence[float]]], labels: Sequence[st
         places[0].set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
     for place, label in zip(grid[0], labels, strict=True):
         place.set_title(label, color=INK, fontsize=11)
+
+
+_PREPARED = """
+import json, compare_prep
+drawn = compare_prep.drawings(9, seed=4)
+rows = {"resized": [compare_prep.naive(d.picture) for d in drawn],
+        "inkprep": [compare_prep.inkprep.from_image(d.picture) for d in drawn]}
+print(json.dumps({"digits": [d.digit for d in drawn],
+                  "rows": {name: [r.tolist() for r in row] for name, row in rows.items()}}))
+"""
+
+
+def prepared(context: Path) -> None:
+    """Some drawings as the model would get them: resized only, and prepared by inkprep.
+
+    context: the folder of the image's sources. In a process of its own, so that the custom library
+    stays unknown to the notebook.
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", _PREPARED], cwd=context, capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        raise LabError(f"The drawings could not be prepared: {run.stderr.strip()[-300:]}")
+    found = json.loads(run.stdout)
+    cells(found["rows"], [f"a {digit}" for digit in found["digits"]])
 
 
 def _blobs(manifest: Mapping[str, Any]) -> dict[str, int]:

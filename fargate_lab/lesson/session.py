@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ParamValidationError, WaiterError
 
+from fargate_lab.image.errors import RegistryError
 from fargate_lab.lesson import backend, checks, prepare
 from fargate_lab.lesson.backend import ask
 from fargate_lab.lesson.errors import LabError, plain
@@ -104,7 +105,7 @@ class Lab:
 
     @contextmanager
     def refused(self) -> Iterator[None]:
-        """Expect AWS, boto3 or the lab to refuse what the block does, and print the refusal.
+        """Expect AWS, its registry or boto3 to refuse what the block does; print the refusal.
 
         >>> with lab.refused():                                   # doctest: +SKIP
         ...     ecs.run_task(cluster="no-such-cluster", taskDefinition="inkdigits")
@@ -112,7 +113,7 @@ class Lab:
         """
         try:
             yield
-        except (ClientError, ParamValidationError, WaiterError) as error:
+        except (ClientError, ParamValidationError, WaiterError, RegistryError) as error:
             print(plain(error))
         else:
             raise LabError("This was expected to be refused, and was accepted. Read it again.")
