@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fargate_lab.lesson.machine import Machine
     from fargate_lab.lesson.pad import DrawingPad
 
+_REFUSALS = (ClientError, ParamValidationError, WaiterError, RegistryError)
+
 LISTEN_SECONDS = 15.0
 """How long `Lab.url` waits for a port of a running task."""
 
@@ -105,7 +107,7 @@ class Lab:
 
     @contextmanager
     def refused(self) -> Iterator[None]:
-        """Expect AWS, its registry or boto3 to refuse what the block does; print the refusal.
+        """Expect AWS, its registry, boto3 or the lab to refuse the block; print the refusal.
 
         >>> with lab.refused():                                   # doctest: +SKIP
         ...     ecs.run_task(cluster="no-such-cluster", taskDefinition="inkdigits")
@@ -113,7 +115,7 @@ class Lab:
         """
         try:
             yield
-        except (ClientError, ParamValidationError, WaiterError, RegistryError) as error:
+        except (*_REFUSALS, LabError) as error:
             print(plain(error))
         else:
             raise LabError("This was expected to be refused, and was accepted. Read it again.")
