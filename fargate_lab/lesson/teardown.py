@@ -36,12 +36,9 @@ def _removals() -> Iterator[str]:
         yield f"{stopped} running tasks"
     if _gone(lambda: ecs.delete_cluster(cluster=names.CLUSTER)):
         yield f"cluster {names.CLUSTER}"
-    arns = ecs.list_task_definitions(familyPrefix=names.FAMILY)["taskDefinitionArns"]
-    for arn in arns:
-        ecs.deregister_task_definition(taskDefinition=arn)
-    if arns:
-        ecs.delete_task_definitions(taskDefinitions=arns[:10])
-        yield f"{len(arns)} task definition revisions"
+    count = _definitions(ecs)
+    if count:
+        yield f"{count} task definition revisions"
     if _gone(lambda: ecr.delete_repository(repositoryName=names.REPOSITORY, force=True)):
         yield f"repository {names.REPOSITORY}"
     logs = boto3.client("logs")
@@ -57,6 +54,21 @@ def _security_group() -> Iterator[str]:
     for group in ec2.describe_security_groups(Filters=named)["SecurityGroups"]:
         if _gone(partial(ec2.delete_security_group, GroupId=group["GroupId"])):
             yield f"security group {names.SECURITY_GROUP}"
+
+
+def _definitions(ecs: Any) -> int:
+    """Deregister and delete every revision of the chapters' families; how many there were."""
+    families = ecs.list_task_definition_families(familyPrefix=names.FAMILY)["families"]
+    arns: list[str] = []
+    for family in families:
+        for status in ("ACTIVE", "INACTIVE"):
+            found = ecs.list_task_definitions(familyPrefix=family, status=status)
+            arns += found["taskDefinitionArns"]
+    for arn in arns:
+        ecs.deregister_task_definition(taskDefinition=arn)
+    for first in range(0, len(arns), 10):  # DeleteTaskDefinitions takes at most 10
+        ecs.delete_task_definitions(taskDefinitions=arns[first : first + 10])
+    return len(arns)
 
 
 def _roles() -> Iterator[str]:

@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 def _newest(family: str) -> dict[str, Any]:
     ecs = boto3.client("ecs")
     arns = ecs.list_task_definitions(familyPrefix=family, sort="DESC")["taskDefinitionArns"]
-    # familyPrefix is a prefix: inkdigits-big would also find inkdigits-bigger.
-    exact = [arn for arn in arns if arn.split("/")[-1].split(":")[0] == family]
-    if not exact:
-        near = sorted({arn.split("/")[-1].split(":")[0] for arn in arns})
+    if not arns:
+        near = ecs.list_task_definition_families(familyPrefix=family, status="ACTIVE")["families"]
         found = f"families {', '.join(near)}" if near else ""
         raise Missing(f"an active revision of the family {family}", found=found)
-    definition: dict[str, Any] = ecs.describe_task_definition(taskDefinition=exact[0])[
+    definition: dict[str, Any] = ecs.describe_task_definition(taskDefinition=arns[0])[
         "taskDefinition"
     ]
     if "FARGATE" not in definition.get("requiresCompatibilities", []):
