@@ -35,7 +35,7 @@ _GROUP_LENGTH = 255
 
 
 def validate_run_task(context: CloudContext, call: Call) -> RunTaskPlan:
-    """What a RunTask call asks for, every rule of AWS's kept. Raises `AwsError` for a broken one."""
+    """What a RunTask call asks for, once every rule is kept. Raises `AwsError` for a broken one."""
     tags = Tags(context.store, {})
     payload = conform("RunTask", call.payload)
     count = _checked_form(payload)
