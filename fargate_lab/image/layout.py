@@ -171,16 +171,14 @@ def _layers(
     diff_ids = config.get("rootfs", {}).get("diff_ids", [])
     if len(diff_ids) != len(manifest["layers"]):
         raise ValueError("the configuration names another number of layers than the manifest")
-    notes = {layer.digest: layer for layer in known}
     found = []
-    for descriptor, diff_id in zip(manifest["layers"], diff_ids, strict=True):
+    for at, (descriptor, diff_id) in enumerate(zip(manifest["layers"], diff_ids, strict=True)):
         size = blob_path(layout, descriptor["digest"]).stat().st_size
         if size != descriptor["size"]:
             raise DigestMismatchError(
                 f"layer {descriptor['digest'][:19]}", f"{descriptor['size']} bytes", f"{size} bytes"
             )
-        note = notes.get(descriptor["digest"])
-        found.append(note or _described(descriptor, diff_id))
+        found.append(known[at] if known else _described(descriptor, diff_id))
     return found
 
 
