@@ -52,8 +52,7 @@ lab.machine()
 # %%
 import boto3
 
-identity = boto3.client("sts").get_caller_identity()
-identity["Account"], identity["Arn"]
+boto3.client("sts").get_caller_identity()["Account"]
 
 # %% [markdown]
 # <details><summary>After you have run it</summary>
@@ -92,11 +91,15 @@ cluster["status"], cluster["clusterArn"]
 # call is: `CreateRepository` refuses the second time, and `RegisterTaskDefinition` makes a new revision each time.
 # </details>
 #
-# Now remove it, and look at what remains.
+# Now remove it, and look at what remains. `suppress` is for the second time: a cluster that is gone cannot be deleted again.
 
 # %%
-ecs.delete_cluster(cluster="first-call")
-ecs.list_clusters()["clusterArns"], ecs.describe_clusters(clusters=["first-call"])["clusters"][0]["status"]
+from contextlib import suppress
+
+with suppress(ecs.exceptions.ClusterNotFoundException):
+    ecs.delete_cluster(cluster="first-call")
+described = ecs.describe_clusters(clusters=["first-call"])["clusters"]
+cluster["clusterArn"] in ecs.list_clusters()["clusterArns"], described[0]["status"]
 
 # %% [markdown]
 # It is gone from the list and can still be described, as INACTIVE. AWS keeps a deleted cluster visible for a while, so a script that only asks "does
@@ -184,7 +187,7 @@ lab.diagram()
 
 # %% exercise="0.1"
 ### BEGIN SOLUTION
-ecs.create_cluster(clusterName="hello-fargate")
+made = ecs.create_cluster(clusterName="hello-fargate")
 ### END SOLUTION
 
 # %% check="0.1"
@@ -199,7 +202,7 @@ lab.check("0.1")
 # %% exercise="0.2"
 ### BEGIN SOLUTION
 hello = ecs.describe_clusters(clusters=["hello-fargate"])["clusters"][0]
-ecs.tag_resource(
+tagged = ecs.tag_resource(
     resourceArn=hello["clusterArn"], tags=[{"key": "purpose", "value": "learning"}]
 )
 ### END SOLUTION
@@ -232,8 +235,6 @@ lab.check("0.2")
 # The last cell removes what this chapter made.
 
 # %%
-from contextlib import suppress
-
 for name in ("first-call", "hello-fargate"):
     with suppress(ecs.exceptions.ClusterNotFoundException):
         ecs.delete_cluster(cluster=name)

@@ -308,7 +308,7 @@ ecs.deregister_task_definition(taskDefinition=broken)["taskDefinition"]["status"
 
 # %% exercise="1.1"
 ### BEGIN SOLUTION
-ecs.register_task_definition(**definition | {"cpu": "512", "memory": "1024"})
+half = ecs.register_task_definition(**definition | {"cpu": "512", "memory": "1024"})
 ### END SOLUTION
 
 # %% check="1.1"
