@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -55,7 +56,7 @@ class Server(uvicorn.Server):
     should end with exit code 0.
     """
 
-    def __init__(self, config: uvicorn.Config, ready: dict[str, object]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: dict[str, Any]) -> None:
         super().__init__(config)
         self._ready = ready
 
@@ -83,7 +84,7 @@ def run() -> int:
         return 1
     port = listener.getsockname()[1]
     took = round(time.perf_counter() - STARTED, 3)
-    ready = {"port": port, "model": model.about, "python": sys.version.split()[0], "seconds": took}
+    ready: dict[str, Any] = {"port": port, "model": model.about, "python": sys.version.split()[0], "seconds": took}
     server = Server(_config(model), ready)
     stop.server = server
     if not stop.asked:

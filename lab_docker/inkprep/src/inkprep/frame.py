@@ -7,10 +7,13 @@ the six middle columns, and were counted down from 32 × 32 pixels in blocks of 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Array = npt.NDArray[np.float32]
 
@@ -37,71 +40,83 @@ MAX_SLANT = 0.7
 
 
 @dataclass(frozen=True)
-class Fit:
-    """An affine map from source coordinates to the working canvas.
+class Stance:
+    """How a drawing stands once its slant is taken out, in its own units.
 
-    x' = scale * (x - slant * y) + dx;  y' = scale * y + dy
+    Upright coordinates are (x - slant * y, y); `mass` is the ink's balance along x.
     """
 
-    scale: float
     slant: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+    mass: float
+
+    def fit(self, margin: float) -> Fit:
+        """Fill the frame and balance on the middle column.
+
+        `margin` is what the drawn thickness adds on each side, in canvas pixels.
+        """
+        width, height = self.right - self.left, self.bottom - self.top
+        scale = min(
+            (TALL - 2 * margin) / height if height > 0 else math.inf,
+            (WIDE - 2 * margin) / width if width > 0 else math.inf,
+        )
+        if not math.isfinite(scale):  # a dot, or two points closer than a float can tell
+            scale = 1.0
+        middle, edge = CANVAS / 2, margin + 1.0
+        dx = middle - scale * self.mass
+        # Balanced, but never over the edge.
+        low, high = edge - scale * self.left, CANVAS - edge - scale * self.right
+        if low <= high:
+            dx = min(max(dx, low), high)
+        else:
+            dx = middle - scale * (self.left + self.right) / 2
+        return Fit(scale, dx, middle - scale * (self.top + self.bottom) / 2)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """From upright coordinates to the working canvas: u' = scale * u + dx, y' = scale * y + dy."""
+
+    scale: float
     dx: float
     dy: float
 
-    def apply(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Points of shape (n, 2) on the working canvas."""
-        placed = np.empty_like(points)
-        placed[:, 1] = points[:, 1] * self.scale + self.dy
-        placed[:, 0] = (points[:, 0] - self.slant * points[:, 1]) * self.scale + self.dx
-        return placed
+
+def stance(
+    xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], weights: npt.NDArray[Any]
+) -> Stance:
+    """Measure ink that lies at `xs`, `ys` with these weights."""
+    total = float(weights.sum())
+    mean_x, mean_y = float(weights @ xs) / total, float(weights @ ys) / total
+    slant = _slant(xs - mean_x, ys - mean_y, weights)
+    upright = xs - slant * ys
+    return Stance(
+        slant,
+        float(upright.min()),
+        float(upright.max()),
+        float(ys.min()),
+        float(ys.max()),
+        mean_x - slant * mean_y,
+    )
 
 
-def slant_of(xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], weights: Array) -> float:
+def _slant(
+    dx: npt.NDArray[np.float64], dy: npt.NDArray[np.float64], weights: npt.NDArray[Any]
+) -> float:
     """How far x moves for each unit of y, from the ink's second moments; 0 for a flat drawing."""
-    total = weights.sum()
-    dx = xs - (weights @ xs) / total
-    dy = ys - (weights @ ys) / total
-    spread_y = weights @ (dy * dy)
-    spread_x = weights @ (dx * dx)
+    weighed = weights * dy
+    spread_y, spread_x = float(weighed @ dy), float(weights @ (dx * dx))
     # A flat drawing has no height to be slanted along: dividing by it would tear it apart.
     if spread_y <= 0.05 * spread_x or spread_y <= 0.0:
         return 0.0
-    slant = float(weights @ (dx * dy) / spread_y)
-    return max(-MAX_SLANT, min(MAX_SLANT, slant))
+    return max(-MAX_SLANT, min(MAX_SLANT, float(weighed @ dx) / spread_y))
 
 
-def fit(
-    xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], weights: Array, *, margin: float
-) -> Fit:
-    """Stand the ink upright, make it fill the frame, and balance it on the middle column.
-
-    `margin` is what the drawn thickness adds on each side, in canvas pixels.
-    """
-    slant = slant_of(xs, ys, weights)
-    upright = xs - slant * ys
-    left, right = float(upright.min()), float(upright.max())
-    top, bottom = float(ys.min()), float(ys.max())
-    room_y, room_x = TALL - 2 * margin, WIDE - 2 * margin
-    scale = min(
-        room_y / (bottom - top) if bottom > top else np.inf,
-        room_x / (right - left) if right > left else np.inf,
-    )
-    if not np.isfinite(scale):  # a dot, or two points closer than a float can tell
-        scale = 1.0
-    middle = CANVAS / 2
-    mass = float(weights @ upright / weights.sum())
-    dx = middle - scale * mass
-    # Balanced, but never over the edge.
-    edge = margin + 1.0
-    low, high = edge - scale * left, CANVAS - edge - scale * right
-    dx = min(max(dx, low), high) if low <= high else middle - scale * (left + right) / 2
-    return Fit(scale, slant, dx, middle - scale * (top + bottom) / 2)
-
-
-def pool(canvas: npt.NDArray[np.uint8]) -> Array:
-    """Count a canvas of 0 to 255 down to 64 cells of 0 to 16."""
-    side = canvas.shape[0] // CELLS
-    blocks = canvas.reshape(CELLS, side, CELLS, side)
-    sums = blocks.sum(axis=(1, 3), dtype=np.float32)
-    cells: Array = (sums * np.float32(FULL / (255.0 * side * side))).reshape(CELLS * CELLS)
-    return cells
+def pool(canvas: Image.Image) -> Array:
+    """Count a working canvas of 0 to 255 down to 64 cells of 0 to 16."""
+    cells = np.asarray(canvas.reduce(CANVAS // CELLS), dtype=np.float32)
+    counted: Array = (cells * np.float32(FULL / 255)).reshape(CELLS * CELLS)
+    return counted

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from inkprep.errors import InkError
-from inkprep.frame import CANVAS, INK, Array, fit, pool
+from inkprep.frame import CANVAS, INK, Array, pool, stance
 
 MAX_PIXELS = 16_000_000
 """Largest picture that is decoded, in pixels; a few kilobytes can unpack to gigabytes."""
@@ -40,9 +40,9 @@ def from_image(picture: bytes | Path | Image.Image, *, max_pixels: int = MAX_PIX
         raise InkError("empty", "The picture is empty: no ink stands out from its paper.")
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     ys, xs = np.nonzero(ink > 0.3)
-    weights: Array = ink[ys, xs]
-    placed = fit(xs + 0.5, ys + 0.5, weights, margin=0.5)
-    canvas = _place(ink, placed.scale, placed.slant, placed.dx, placed.dy)
+    stand = stance(xs.astype(np.float64) + 0.5, ys.astype(np.float64) + 0.5, ink[ys, xs])
+    placed = stand.fit(0.5)
+    canvas = _place(ink, placed.scale, stand.slant, placed.dx, placed.dy)
     return pool(_thickness(canvas))
 
 
@@ -175,7 +175,7 @@ def _place(ink: Grey, scale: float, slant: float, dx: float, dy: float) -> Image
     )
 
 
-def _thickness(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _thickness(image: Image.Image) -> Image.Image:
     """Grow or thin the strokes until there is as much ink as the training pictures have.
 
     A ring of one pixel around the ink is about as large as its outline is long.
@@ -195,4 +195,4 @@ def _thickness(image: Image.Image) -> npt.NDArray[np.uint8]:
         if missing < 0 and int((np.asarray(grown) > 127).sum()) < area / 3:
             break  # it would vanish
         image = grown
-    return np.asarray(image)
+    return image

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from inkprep.errors import InkError
-from inkprep.frame import CANVAS, INK, PEN_LEAST, PEN_MOST, Array, fit, pool
+from inkprep.frame import CANVAS, INK, PEN_LEAST, PEN_MOST, Array, pool, stance
 
 MAX_POINTS = 20_000
 """Points in one drawing; a pen that samples 200 times a second takes 100 s to get there."""
@@ -34,19 +34,22 @@ def from_strokes(strokes: Any) -> Array:
         raise InkError("not-finite", "The drawing is wider than a number can say.")
     unit = extent if extent > 0.0 else 1.0
     lines = [(line - low) / unit for line in lines]
-    xs, ys, weights = _ink(lines)
+    stand = stance(*_ink(lines))
+    for line in lines:
+        line[:, 0] -= stand.slant * line[:, 1]
+    length = sum(_length(line) for line in lines)
     pen = (PEN_LEAST + PEN_MOST) / 2
     for _ in range(2):  # the pen's breadth narrows the room, the room sets the length
-        placed = fit(xs, ys, weights, margin=pen / 2)
-        placed_lines = [placed.apply(line) for line in lines]
-        pen = _breadth(placed_lines)
-    return pool(_draw(placed_lines, pen))
+        placed = stand.fit(pen / 2)
+        # As much ink as the training pictures have.
+        pen = min(max(INK / (placed.scale * length + 1.0), PEN_LEAST), PEN_MOST)
+    shift = np.array([placed.dx, placed.dy])
+    return pool(_draw([line * placed.scale + shift for line in lines], pen))
 
 
-def _breadth(lines: list[Points]) -> float:
-    """The pen that leaves as much ink as the training pictures have."""
-    length = sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in lines)
-    return min(max(INK / (length + 1.0), PEN_LEAST), PEN_MOST)
+def _length(line: Points) -> float:
+    step = line[1:] - line[:-1]
+    return float(np.sqrt((step * step).sum(axis=1)).sum())
 
 
 def _parse(strokes: Any) -> list[Points]:
@@ -84,7 +87,7 @@ def _points(number: int, stroke: Any) -> Points:
     return line
 
 
-def _ink(lines: list[Points]) -> tuple[Points, Points, Array]:
+def _ink(lines: list[Points]) -> tuple[Points, Points, Points]:
     """Where the ink is: two places on each segment, weighed by its length, and all points.
 
     Points lie close where the hand was slow; weights by length make speed not matter. The two
@@ -101,19 +104,41 @@ def _ink(lines: list[Points]) -> tuple[Points, Points, Array]:
         middles.append(line)
         weights.append(np.full(len(line), 1e-6))
     every = np.concatenate(middles)
-    weight: Array = np.concatenate(weights)  # type: ignore[assignment]
-    return every[:, 0], every[:, 1], weight
+    return every[:, 0], every[:, 1], np.concatenate(weights)
 
 
-def _draw(lines: list[Points], pen: float) -> npt.NDArray[np.uint8]:
-    """Ink the lines, given in pixels of the working canvas, with round ends."""
+def _draw(lines: list[Points], pen: float) -> Image.Image:
+    """Ink the lines, given in pixels of the working canvas, with round ends and corners."""
     image = Image.new("L", (CANVAS, CANVAS))
     ink = ImageDraw.Draw(image)
     radius = pen / 2
-    for line in lines:
-        corners: list[float] = line.ravel().tolist()
+    for full in lines:
+        line = _thinned(full)
         if len(line) > 1:
-            ink.line(corners, fill=255, width=round(pen), joint="curve")
-        for x, y in (corners[:2], corners[-2:]):
+            ink.line(line.ravel().tolist(), fill=255, width=round(pen))
+        for x, y in line[_corners(line)].tolist():
             ink.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
-    return np.asarray(image)
+    return image
+
+
+def _thinned(line: Points) -> Points:
+    """The line without the points that are less than a pixel and a half on from the last kept."""
+    if len(line) < 3:
+        return line
+    step = line[1:] - line[:-1]
+    reached = (np.sqrt((step * step).sum(axis=1)).cumsum() / 1.5).astype(np.int64)
+    kept = np.ones(len(line), dtype=bool)
+    kept[1] = reached[0] > 0
+    kept[2:-1] = reached[1:-1] != reached[:-2]
+    return line[kept]
+
+
+def _corners(line: Points) -> npt.NDArray[np.bool_]:
+    """Both ends, and where the line turns so sharply that two plain segments leave a gap."""
+    at = np.ones(len(line), dtype=bool)
+    if len(line) > 2:
+        step = line[1:] - line[:-1]
+        length = np.sqrt((step * step).sum(axis=1))
+        along = (step[1:] * step[:-1]).sum(axis=1)
+        at[1:-1] = along < 0.9 * length[1:] * length[:-1]  # cos 26 degrees
+    return at
