@@ -47,6 +47,11 @@ class Server(uvicorn.Server):
                 )
             )
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to answer, and say so: uvicorn ends the process by the signal that stopped it."""
+        await super().shutdown(sockets=sockets)
+        info_path(self.context.state_dir).unlink(missing_ok=True)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until stopped. The exit code is 0 after a clean stop, 1 with a message otherwise."""

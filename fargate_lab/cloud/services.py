@@ -14,7 +14,10 @@ SERVICES = {
 }
 """Where each service's class is; imported when the service is first asked for."""
 
-RESUMED_KINDS = {"task": "AmazonEC2ContainerServiceV20141113"}
+RESUMED_KINDS = {
+    "task": "AmazonEC2ContainerServiceV20141113",
+    "repository": "AmazonEC2ContainerRegistry_V20150921",
+}
 """Kinds of document that mean a service has work to take up again when the cloud starts."""
 
 

@@ -93,12 +93,15 @@ class Store:
     def items(self, kind: str, scope: str, prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
         """All (key, document) of a kind in a scope whose key begins with prefix, by key."""
         rows = self._execute(
-            "SELECT key, body FROM documents WHERE kind=? AND scope=? AND key>=? ORDER BY key",
+            "SELECT key, body FROM documents WHERE kind=? AND scope=? AND key>=? AND key<? "
+            "ORDER BY key",
             kind,
             scope,
             prefix,
+            # No key has a character above the last one of Unicode.
+            prefix + "\U0010ffff",
         )
-        return [(key, json.loads(body)) for key, body in rows if key.startswith(prefix)]
+        return [(key, json.loads(body)) for key, body in rows]
 
     def scopes(self, kind: str) -> list[str]:
         """The scopes that hold documents of a kind."""

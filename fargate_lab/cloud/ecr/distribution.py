@@ -110,9 +110,7 @@ class Distribution:
             case ("manifests", "GET" | "HEAD"):
                 return await asyncio.to_thread(manifests.get, registry, scope, name, rest, request)
             case ("manifests", "PUT"):
-                return await manifests.put(
-                    registry, scope, name, rest, request, self.registry.after_push
-                )
+                return await manifests.put(registry, scope, name, rest, request)
             case ("manifests", "DELETE"):
                 return await asyncio.to_thread(manifests.delete, registry, scope, name, rest)
             case ("tags", "GET") if rest == "list":

@@ -58,7 +58,7 @@ class Images:
             raise errors.digest_mismatch(str(digest), manifest.digest)
         if not images.put(self.registry, call.scope, name, manifest, tag):
             raise errors.image_exists(account, name, manifest.digest, tag)
-        self.registry.after_push(call.scope, name, manifest.digest)
+        self.registry.housekeeping.after_push(call.scope, name, manifest.digest)
         chosen = {"imageDigest": manifest.digest, **({"imageTag": tag} if tag else {})}
         return {"image": _image(call, name, chosen, manifest.text, manifest.media_type)}
 
@@ -133,6 +133,7 @@ class Images:
     def _name(self, call: Call) -> str:
         name = check_name(call.payload.get("repositoryName"))
         self.registry.repository(call.scope, name)
+        self.registry.housekeeping.before_read(call.scope, name)
         return name
 
     def _filtered(self, call: Call, name: str, tags: Mapping[str, list[str]]) -> list[Document]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,7 +23,6 @@ from fargate_lab.cloud.ecr.refusals import Refusal
 from fargate_lab.cloud.ecr.registry import Document, ImageId, Registry
 
 PAGE = 1000
-AfterPush = Callable[[str, str, str], None]
 
 
 def image_id(reference: str) -> ImageId:
@@ -43,6 +41,7 @@ def image_id(reference: str) -> ImageId:
 def get(registry: Registry, scope: str, name: str, reference: str, request: Request) -> Response:
     """GET and HEAD."""
     registry.repository(scope, name)
+    registry.housekeeping.before_read(scope, name)
     image = registry.resolve(scope, name, image_id(reference))
     if image is None:
         raise Refusal(404, "MANIFEST_UNKNOWN", "Requested image not found")
@@ -87,7 +86,6 @@ async def put(
     name: str,
     reference: str,
     request: Request,
-    after_push: AfterPush,
 ) -> Response:
     """PUT: store an image under a tag or its digest."""
     wanted = image_id(reference)
@@ -97,9 +95,7 @@ async def put(
         if len(body) > MANIFEST_LIMIT:
             raise Refusal(413, "SIZE_INVALID", f"a manifest has at most {MANIFEST_LIMIT} bytes")
     content_type = request.headers.get("content-type", "").partition(";")[0].strip() or None
-    return await asyncio.to_thread(
-        _put, registry, scope, name, wanted, bytes(body), content_type, after_push
-    )
+    return await asyncio.to_thread(_put, registry, scope, name, wanted, bytes(body), content_type)
 
 
 def _put(
@@ -109,7 +105,6 @@ def _put(
     wanted: ImageId,
     body: bytes,
     content_type: str | None,
-    after_push: AfterPush,
 ) -> Response:
     registry.repository(scope, name)
     try:
@@ -123,7 +118,7 @@ def _put(
     if digest is not None and digest != manifest.digest:
         raise errors.digest_mismatch(digest, manifest.digest)
     if images.put(registry, scope, name, manifest, wanted.get("imageTag")):
-        after_push(scope, name, manifest.digest)
+        registry.housekeeping.after_push(scope, name, manifest.digest)
     headers = {
         "Location": f"/v2/{name}/manifests/{manifest.digest}",
         "Docker-Content-Digest": manifest.digest,
@@ -150,6 +145,7 @@ def delete(registry: Registry, scope: str, name: str, reference: str) -> Respons
 def tags(registry: Registry, scope: str, name: str, request: Request) -> Response:
     """GET tags/list, in pages of `n` after the tag `last`."""
     registry.repository(scope, name)
+    registry.housekeeping.before_read(scope, name)
     given = request.query.get("n", str(PAGE))
     if not given.isdecimal():
         raise Refusal(400, "PAGINATION_NUMBER_INVALID", f"n must be a number, not {given!r}")

@@ -6,13 +6,16 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fargate_lab.cloud.context import CloudContext
 from fargate_lab.cloud.ecr import errors
 from fargate_lab.cloud.ecr.auth import Signer
 from fargate_lab.cloud.ecr.blobstore import BlobStore
 from fargate_lab.cloud.ecr.sessions import Uploads
+
+if TYPE_CHECKING:
+    from fargate_lab.cloud.ecr.housekeeping import Housekeeping
 
 REPOSITORY = "repository"
 """kind; scope `account/region`; key: the name."""
@@ -39,8 +42,8 @@ class Registry:
         self.uploads = Uploads(context.state_dir / "uploads", self.blobs)
         self.signer = Signer(context.store)
         self.clock: Callable[[], float] = time.time
-        self.after_push: Callable[[str, str, str], None] = lambda scope, name, digest: None
-        """Called with scope, repository and digest when an image or a tag was pushed."""
+        self.housekeeping: Housekeeping
+        """Set by `registry_of`: what follows a push, and what precedes a look at the images."""
         self.uploads.clean()
         self.blobs.sweep()
 
@@ -141,5 +144,9 @@ def registry_of(context: CloudContext) -> Registry:
     """The one registry of a cloud, made when first asked for: leftovers of a kill go then."""
     with _lock:
         if context not in _registries:
-            _registries[context] = Registry(context)
+            from fargate_lab.cloud.ecr.housekeeping import Housekeeping
+
+            registry = Registry(context)
+            registry.housekeeping = Housekeeping(registry)
+            _registries[context] = registry
         return _registries[context]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from fargate_lab.cloud.ecr import errors
@@ -48,15 +49,24 @@ class Repositories:
             "DescribeRepositories": self.describe,
             "DeleteRepository": self.delete,
             "GetAuthorizationToken": self.token,
-            "PutImageTagMutability": self.put_mutability,
-            "PutImageScanningConfiguration": self.put_scanning,
-            "SetRepositoryPolicy": self.set_policy,
+            "PutImageTagMutability": self._atomic(self.put_mutability),
+            "PutImageScanningConfiguration": self._atomic(self.put_scanning),
+            "SetRepositoryPolicy": self._atomic(self.set_policy),
             "GetRepositoryPolicy": self.get_policy,
-            "DeleteRepositoryPolicy": self.delete_policy,
-            "TagResource": self.tag,
-            "UntagResource": self.untag,
+            "DeleteRepositoryPolicy": self._atomic(self.delete_policy),
+            "TagResource": self._atomic(self.tag),
+            "UntagResource": self._atomic(self.untag),
             "ListTagsForResource": self.list_tags,
         }
+
+    def _atomic(self, handler: Handler) -> Handler:
+        """A handler whose reading and writing no other one comes between."""
+
+        def wrapped(call: Call) -> Mapping[str, Any]:
+            with self.registry.store.transaction():
+                return handler(call)
+
+        return wrapped
 
     def create(self, call: Call) -> dict[str, Any]:
         """CreateRepository."""

@@ -92,6 +92,7 @@ def resolve_image(
     parsed = Reference.parse(reference)
     scope = _scope(parsed, account, region)
     registry = registry_of(context)
+    registry.housekeeping.before_read(scope, parsed.name)
     wanted = {"imageTag": parsed.tag, "imageDigest": parsed.digest}
     image = registry.resolve(scope, parsed.name, {k: v for k, v in wanted.items() if v})
     if image is None:

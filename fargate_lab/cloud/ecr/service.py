@@ -7,8 +7,10 @@ from typing import ClassVar
 from fargate_lab.cloud.context import CloudContext
 from fargate_lab.cloud.ecr.image_actions import Images
 from fargate_lab.cloud.ecr.layer_actions import Layers
+from fargate_lab.cloud.ecr.lifecycle_actions import Lifecycles
 from fargate_lab.cloud.ecr.registry import registry_of
 from fargate_lab.cloud.ecr.repositories import Repositories
+from fargate_lab.cloud.ecr.scan_actions import Scans
 from fargate_lab.cloud.services import Service
 
 
@@ -20,6 +22,20 @@ class EcrService(Service):
     def __init__(self, context: CloudContext) -> None:
         super().__init__(context)
         registry = registry_of(context)
-        parts = (Repositories(registry), Layers(registry), Images(registry))
-        for part in parts:
+        self.housekeeping = registry.housekeeping
+        for part in (
+            Repositories(registry),
+            Layers(registry),
+            Images(registry),
+            Lifecycles(registry, self.housekeeping),
+            Scans(registry, self.housekeeping.scanner),
+        ):
             self.actions |= part.actions()
+
+    def startup(self) -> None:
+        """Take up scans that an earlier run did not finish."""
+        self.housekeeping.scanner.resume()
+
+    def shutdown(self) -> None:
+        """End the scan at work."""
+        self.housekeeping.scanner.close()
