@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,10 @@ def prefetch(*, force: bool = False) -> bool:
 
 def _implementation() -> Callable[[Path], Any] | None:
     image = importlib.import_module("fargate_lab.image")
-    found: Callable[[Path], Any] | None = getattr(image, "prefetch", None)
-    return found
+    if not hasattr(image, "prefetch"):
+        return None
+    progress = image.Bars() if sys.stderr.isatty() else image.Silent()
+    return lambda context: image.prefetch(context, progress=progress)
 
 
 def _digest(lock: Path) -> str:

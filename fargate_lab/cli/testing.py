@@ -63,7 +63,10 @@ def test(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace, root: Path) -> list[tuple[str, list[str]]]:
     """The parts of this run, in order: the quick ones first."""
     python = [sys.executable, "-m"]
-    pytest = [*python, "pytest"]
+    # nbval costs every process seconds to load: only notebooks get it.
+    pytest = [*python, "pytest", "-p", "no:nbval"]
+    if "--nbval" in options.pytest_args:
+        pytest = [*python, "pytest"]
     if options.pytest_args:
         long = ["--long"] if options.long or options.long_only else []
         return [("tests", [*pytest, *long, *options.pytest_args])]
@@ -78,7 +81,7 @@ def _plan(options: argparse.Namespace, root: Path) -> list[tuple[str, list[str]]
     ]
     notebooks = sorted(str(p.relative_to(root)) for p in (root / "solutions").glob("*.ipynb"))
     if notebooks:
-        plan.append(("notebooks", [*pytest, *nbval(root), *notebooks, *workers]))
+        plan.append(("notebooks", [*python, "pytest", *nbval(root), *notebooks, *workers]))
     return plan
 
 
