@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ..paths import repo_root, state_dir
@@ -119,50 +120,54 @@ def _save(options: argparse.Namespace) -> None:
         to_docker_archive(image, sys.stdout.buffer, tag=options.tag)
 
 
+def _arguments(*names: str) -> argparse.ArgumentParser:
+    """Arguments that several commands share."""
+    shared = argparse.ArgumentParser(add_help=False)
+    if "context" in names:
+        shared.add_argument("context", type=Path, nargs="?", default=repo_root() / "lab_docker")
+        shared.add_argument("--python", help="such as 3.12 (default: the base's)")
+    if "image" in names:
+        shared.add_argument("image", help="the name of a built image, or an OCI layout's path")
+    if "platform" in names:
+        shared.add_argument("--platform", help="linux/amd64 or linux/arm64 (default: this one)")
+    if "login" in names:
+        shared.add_argument("--username", help="for ECR: AWS")
+        shared.add_argument(
+            "--password-stdin", action="store_true", help="or in the variable REGISTRY_PASSWORD"
+        )
+    return shared
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fargate_lab.image", description=__doc__)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    source = argparse.ArgumentParser(add_help=False)
-    source.add_argument("context", type=Path, nargs="?", default=repo_root() / "lab_docker")
-    source.add_argument("--platform", help="linux/amd64 or linux/arm64 (default: this machine's)")
-    source.add_argument("--python", help="such as 3.12 (default: the base's)")
-    stored = argparse.ArgumentParser(add_help=False)
-    stored.add_argument("image", help="the name of a built image, or an OCI layout's path")
-    login = argparse.ArgumentParser(add_help=False)
-    login.add_argument("--username", help="for ECR: AWS")
-    login.add_argument(
-        "--password-stdin", action="store_true", help="or in the variable REGISTRY_PASSWORD"
-    )
 
-    build = commands.add_parser("build", parents=[source], help="build an image from a recipe")
+    def command(
+        name: str, about: str, run: Callable[[argparse.Namespace], None], *shared: str
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=about, parents=[_arguments(*shared)])
+        made.set_defaults(run=run)
+        return made
+
+    build = command("build", "build an image from a recipe", _build, "context", "platform")
     build.add_argument("--name", default="inkdigits")
     build.add_argument("--base", default="auto", help="auto, host-python, scratch, path, reference")
     build.add_argument("--output", type=Path, help="the OCI layout (default: in the state folder)")
     build.add_argument("--without", action="append", default=[], metavar="LAYER")
     build.add_argument("--gzip", action="store_true", help="compress layers")
-    build.set_defaults(run=_build)
-    fetch = commands.add_parser("prefetch", parents=[source], help="bring wheels into the cache")
-    fetch.set_defaults(run=_prefetch)
-    push = commands.add_parser("push", parents=[stored, login], help="push to a registry")
+    command("prefetch", "bring wheels into the cache", _prefetch, "context", "platform")
+    push = command("push", "push to a registry", _push, "image", "login")
     push.add_argument("reference")
-    push.set_defaults(run=_push)
-    pull = commands.add_parser("pull", parents=[login], help="pull into an OCI layout")
+    pull = command("pull", "pull into an OCI layout", _pull, "platform", "login")
     pull.add_argument("reference")
     pull.add_argument("layout", type=Path)
-    pull.add_argument("--platform")
-    pull.set_defaults(run=_pull)
-    inspect = commands.add_parser("inspect", parents=[stored], help="layers and configuration")
-    inspect.add_argument("--platform")
-    inspect.set_defaults(run=_inspect)
-    unpack = commands.add_parser("unpack", parents=[stored], help="unpack into an empty folder")
+    command("inspect", "layers and configuration", _inspect, "image", "platform")
+    unpack = command("unpack", "unpack into an empty folder", _unpack, "image", "platform")
     unpack.add_argument("target", type=Path)
-    unpack.add_argument("--platform")
-    unpack.set_defaults(run=_unpack)
-    save = commands.add_parser("save", parents=[stored], help="write a file for `docker load`")
+    save = command("save", "write a file for `docker load`", _save, "image")
     save.add_argument("--tag", help="name:tag that the engine gives it")
     save.add_argument("--output", type=Path, help="default: standard output")
-    save.set_defaults(run=_save)
     return parser
 
 

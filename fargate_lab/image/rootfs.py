@@ -23,21 +23,20 @@ def chain(digests: Sequence[str]) -> str:
 
 
 def unpack_cached(
-    layers: Sequence[tuple[Path, str]],
-    digests: Sequence[str],
-    *,
+    layers: Sequence[tuple[Path, str, str]],
     cache: Path | None = None,
+    *,
     max_bytes: int = MAX_BYTES,
 ) -> Path:
     """The folder with these layers unpacked: `rootfs/<chain>` in the cache, made when missing.
 
-    `digests` are the blobs' digests, checked when unpacking. The folder is shared by all who start
-    the same image: do not write into it. It appears whole or not at all, also when several
-    processes ask for it at once.
+    `layers` are (blob, media type, digest), lowest first; the digests are checked when unpacking.
+    `cache` is the cache folder, by default the lab's. The result is shared by all who start the
+    same image: do not write into it. It appears whole or not at all, also when several processes
+    ask for it at once.
     """
-    if len(layers) != len(digests):
-        raise ImageError(f"{len(layers)} layers, but {len(digests)} digests.")
-    home = cache or cache_dir() / "rootfs"
+    digests = [digest for _, _, digest in layers]
+    home = (cache or cache_dir()) / "rootfs"
     final = home / hex_of(chain(digests))[:32]
     if final.is_dir():
         return final
@@ -45,7 +44,8 @@ def unpack_cached(
     _sweep(home)
     draft = Path(tempfile.mkdtemp(prefix=f".draft-{os.getpid()}-", dir=home))
     try:
-        unpack(layers, draft / "root", verify=digests, max_bytes=max_bytes)
+        blobs = [(path, media_type) for path, media_type, _ in layers]
+        unpack(blobs, draft / "root", verify=digests, max_bytes=max_bytes)
         # Who comes second finds the name taken, and takes what is there.
         with contextlib.suppress(OSError):
             os.rename(draft / "root", final)

@@ -258,22 +258,22 @@ def test_cached_once(tmp_path: Path) -> None:
     blob = tmp_path / "b"
     blob.write_bytes(tar(("a", FILE, "1")))
     digest = "sha256:" + hashlib.sha256(blob.read_bytes()).hexdigest()
-    first = unpack_cached([(blob, LAYER_TAR)], [digest], cache=tmp_path / "cache")
+    first = unpack_cached([(blob, LAYER_TAR, digest)], tmp_path / "cache")
     blob.unlink()
-    assert unpack_cached([(blob, LAYER_TAR)], [digest], cache=tmp_path / "cache") == first
+    assert unpack_cached([(blob, LAYER_TAR, digest)], tmp_path / "cache") == first
     assert tree(first) == {"a": "1"}
-    assert [p.name for p in (tmp_path / "cache").iterdir()] == [first.name]
+    assert [p.name for p in (tmp_path / "cache/rootfs").iterdir()] == [first.name]
 
 
 def test_cached_leaves_nothing_of_a_bad_one(tmp_path: Path) -> None:
     blob = tmp_path / "b"
     blob.write_bytes(tar(("../a", FILE, "1")))
     digest = "sha256:" + hashlib.sha256(blob.read_bytes()).hexdigest()
-    stale = tmp_path / "cache" / ".draft-999999999-x"
+    stale = tmp_path / "cache/rootfs" / ".draft-999999999-x"
     stale.mkdir(parents=True)
     with pytest.raises(UnpackError):
-        unpack_cached([(blob, LAYER_TAR)], [digest], cache=tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+        unpack_cached([(blob, LAYER_TAR, digest)], tmp_path / "cache")
+    assert list((tmp_path / "cache/rootfs").iterdir()) == []
 
 
 PARTS = st.sampled_from(["a", "b", "c", ".", "..", "", "outside", ".wh.a", ".wh..wh..opq", "up"])
