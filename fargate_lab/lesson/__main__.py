@@ -7,6 +7,7 @@ import sys
 
 from nbclient.exceptions import CellExecutionError
 
+from fargate_lab.lesson.errors import LabError
 from fargate_lab.lesson.release import drift, release
 
 
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except CellExecutionError as error:
         print(f"A cell failed; nothing of this chapter was replaced.\n{error}", file=sys.stderr)
+        return 1
+    except LabError as error:
+        print(error, file=sys.stderr)
         return 1
     print(f"{len(written)} notebooks written.")
     return 0

@@ -7,6 +7,7 @@ grades it. Both get nbgrader's metadata (schema 3).
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ import nbformat
 from nbformat.v4 import new_markdown_cell
 
 from fargate_lab.cloud import process
+from fargate_lab.lesson.errors import LabError
 from fargate_lab.paths import cache_dir, repo_root
 
 Notebook = Any
@@ -94,16 +96,14 @@ def release(
     """Write both notebooks of every chapter (or of those whose number is in `only`).
 
     run False keeps the stored outputs' files as they are and writes `notebooks/` alone.
-    Returns the files written. A chapter that fails leaves its old files untouched.
+    Returns the files written. A chapter that fails leaves its old files untouched. Raises LabError
+    for a number that no chapter has.
     """
     root, written = repo_root(), []
-    for source in sources():
-        if only and source.name[:2] not in only:
-            continue
+    for source in _chosen(only):
         say(f"{source.stem} …")
         notebook = chapter(source)
-        target = root / "notebooks" / f"{source.stem}.ipynb"
-        written.append(_write(blank(notebook), target))
+        blanked = blank(notebook)
         if run:
             state = Path(tempfile.mkdtemp(prefix="fargate-lab-release-"))
             try:
@@ -111,7 +111,16 @@ def release(
             finally:
                 shutil.rmtree(state, ignore_errors=True)
             written.append(_write(solved, root / "solutions" / f"{source.stem}.ipynb"))
+        written.append(_write(blanked, root / "notebooks" / f"{source.stem}.ipynb"))
     return written
+
+
+def _chosen(only: Iterable[str]) -> list[Path]:
+    texts = {source.name[:2]: source for source in sources()}
+    unknown = sorted(set(only) - set(texts))
+    if unknown:
+        raise LabError(f"There is no chapter {unknown[0]}; there are {', '.join(texts)}.")
+    return [source for number, source in texts.items() if not only or number in only]
 
 
 def drift(root: Path | None = None) -> list[str]:
@@ -164,7 +173,10 @@ def _title(source: Path) -> str:
 
 
 def _cells(notebook: Notebook) -> list[tuple[str, str, str, str]]:
-    return [(c.cell_type, c.id, c.source, repr(sorted(c.metadata.items()))) for c in notebook.cells]
+    return [
+        (c.cell_type, c.id, c.source, json.dumps(c.metadata, sort_keys=True))
+        for c in notebook.cells
+    ]
 
 
 def _write(notebook: Notebook, target: Path) -> Path:
