@@ -75,7 +75,7 @@ def test_no_import_goes_up(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "lesson").rglob("*.py")), ids=own)
 def test_lessons_reach_the_cloud_over_http(path: Path) -> None:
-    seen = {m for m in imports(path) if m.startswith("fargate_lab.cloud")}
+    seen = {m for m in imports(path) if m.startswith("fargate_lab.cloud.")}
     beyond = {
         m for m in seen if not any(m == ok or m.startswith(ok + ".") for ok in LESSON_MAY_SEE)
     }
