@@ -10,12 +10,13 @@ import gzip
 import importlib.util
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fargate_lab.cloud.ecs.refusals import refuse
-from fargate_lab.cloud.protocol import AwsError
+from fargate_lab.cloud.protocol import AwsError, Call, Handler
 
 _NAMES = {str: "STRING_VALUE", bool: "TRUE_VALUE", int: "NUMBER_VALUE", float: "DECIMAL_VALUE"}
 _WANTED = {
@@ -52,13 +53,21 @@ def input_shape(action: str) -> str:
 def conform(action: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     """A request's document as the model has it: known members, right types.
 
-    Raises SerializationException for a wrong type, ClientException for a missing member of a
-    nested structure or a value outside its list. Members required at the top level are left to
-    the action, which words their absence itself.
+    Raises SerializationException for a wrong type, InvalidParameterException for a missing member
+    of a nested structure or a value outside its list. Members required at the top level are left
+    to the action, which words their absence itself.
     """
-    shape = input_shape(action)
-    found = _structure(shape, payload, "")
-    return found
+    # An empty document conforms to every action: the first list needs no model read.
+    return _structure(input_shape(action), payload, "") if payload else {}
+
+
+def conforming(handler: Handler) -> Handler:
+    """A handler that gets conforming documents only."""
+
+    def handle(call: Call) -> Mapping[str, Any]:
+        return handler(replace(call, payload=conform(call.action, call.payload)))
+
+    return handle
 
 
 def _value(shape_name: str, value: Any, path: str) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fargate_lab.cloud.ecs import normalise
-from fargate_lab.cloud.ecs.model_validation import conform
 from fargate_lab.cloud.ecs.rules import Definition, check, first_breach
 from fargate_lab.cloud.ecs.rules_register import FARGATE_RULES, RULES
 from fargate_lab.cloud.protocol import Call
@@ -32,7 +31,7 @@ def registered(call: Call) -> Document:
 
     Raises `AwsError` for the first rule the request breaks.
     """
-    definition = Definition.of(conform("RegisterTaskDefinition", call.payload), call)
+    definition = Definition.of(call)
     check(RULES, definition)
     if definition.fargate:
         check(FARGATE_RULES, definition)

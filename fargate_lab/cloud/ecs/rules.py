@@ -6,6 +6,7 @@ None) when the request keeps it, True when it is broken, or the values of the te
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,10 +35,9 @@ class Definition:
     """MiB; None when absent or unreadable."""
 
     @classmethod
-    def of(cls, payload: Mapping[str, Any], call: Call) -> Definition:
+    def of(cls, call: Call) -> Definition:
         """The view of a request that conforms to the API model."""
-        import json
-
+        payload = call.payload
         return cls(
             payload=payload,
             account=call.account,

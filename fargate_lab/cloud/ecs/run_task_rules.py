@@ -13,7 +13,6 @@ from typing import Any
 from fargate_lab.cloud.context import CloudContext
 from fargate_lab.cloud.ecs.capacity import FARGATE_PROVIDERS, checked_strategy, spread
 from fargate_lab.cloud.ecs.clusters import Clusters, TaskCounts
-from fargate_lab.cloud.ecs.model_validation import conform
 from fargate_lab.cloud.ecs.refusals import refuse
 from fargate_lab.cloud.ecs.run_task_network import network_of
 from fargate_lab.cloud.ecs.run_task_overrides import Effective, effective
@@ -35,9 +34,12 @@ _GROUP_LENGTH = 255
 
 
 def validate_run_task(context: CloudContext, call: Call) -> RunTaskPlan:
-    """What a RunTask call asks for, once every rule is kept. Raises `AwsError` for a broken one."""
+    """What a RunTask call asks for, once every rule is kept. Raises `AwsError` for a broken one.
+
+    The call's document must conform to the API model already, as `EcsService` sees to.
+    """
     tags = Tags(context.store, {})
-    payload = conform("RunTask", call.payload)
+    payload = call.payload
     count = _checked_form(payload)
     clusters = Clusters(context.store, tags, lambda _scope, _name: TaskCounts())
     cluster = clusters.require(call, payload.get("cluster"))

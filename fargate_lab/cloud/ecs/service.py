@@ -11,6 +11,7 @@ from typing import ClassVar
 from fargate_lab.cloud.context import CloudContext
 from fargate_lab.cloud.ecs import absent
 from fargate_lab.cloud.ecs.clusters import Clusters, TaskCounts
+from fargate_lab.cloud.ecs.model_validation import conforming
 from fargate_lab.cloud.ecs.tags import Tags
 from fargate_lab.cloud.ecs.task_definitions import TaskDefinitions
 from fargate_lab.cloud.protocol import AwsError
@@ -31,12 +32,13 @@ class EcsService(Service):
             "cluster": self.clusters.exists,
             "task-definition": self.task_definitions.exists,
         }
-        self.actions = {
+        actions = {
             **absent.ACTIONS,
             **self.clusters.actions,
             **self.tags.actions,
             **self.task_definitions.actions,
         }
+        self.actions = {name: conforming(handler) for name, handler in actions.items()}
 
     def count_tasks(self, scope: str, cluster: str) -> TaskCounts:
         """The tasks of a cluster that have not stopped."""
