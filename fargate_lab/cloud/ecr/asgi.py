@@ -40,21 +40,21 @@ class Request:
             self.headers[name] = f"{known}, {text}" if known is not None else text
         query = self.scope["query_string"].decode("latin-1")
         self.query = dict(parse_qsl(query, keep_blank_values=True))
+        self._complete = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body in pieces of about `CHUNK` bytes; ClientGone when it ends too early."""
         buffer = bytearray()
-        while True:
+        # A server asked for more than there is waits for the connection to close.
+        while not self._complete:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             buffer += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(buffer) >= CHUNK or (buffer and not more):
+            self._complete = not message.get("more_body", False)
+            if len(buffer) >= CHUNK or (buffer and self._complete):
                 yield bytes(buffer)
                 buffer.clear()
-            if not more:
-                return
 
     async def drain(self) -> None:
         """Read the body to its end, so that the connection can be used again."""
@@ -78,7 +78,7 @@ class Response:
         """Write it; head: leave the body out, though its length is told."""
         size = self.length if self.file is not None else len(self.body)
         headers = [(k.lower().encode(), v.encode("latin-1")) for k, v in self.headers.items()]
-        if self.status != 204 and "content-length" not in {k.decode() for k, _ in headers}:
+        if self.status != 204:
             headers.append((b"content-length", str(size).encode()))
         headers.append((b"docker-distribution-api-version", b"registry/2.0"))
         headers.append((b"x-amzn-requestid", protocol.request_id().encode()))

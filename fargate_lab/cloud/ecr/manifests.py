@@ -122,7 +122,6 @@ def _put(
     headers = {
         "Location": f"/v2/{name}/manifests/{manifest.digest}",
         "Docker-Content-Digest": manifest.digest,
-        "Content-Length": "0",
     }
     if manifest.subject:
         headers["OCI-Subject"] = manifest.subject

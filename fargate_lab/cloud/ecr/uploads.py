@@ -127,7 +127,6 @@ def progress(status: int, name: str, upload: Upload) -> Response:
             "Location": f"/v2/{name}/blobs/uploads/{upload.id}",
             "Range": f"0-{max(upload.received - 1, 0)}",
             "Docker-Upload-UUID": upload.id,
-            **({} if status == 204 else {"Content-Length": "0"}),
         }.items(),
     )
 
@@ -139,6 +138,5 @@ def created(name: str, digest: str) -> Response:
         {
             "Location": f"/v2/{name}/blobs/{digest}",
             "Docker-Content-Digest": digest,
-            "Content-Length": "0",
         }.items(),
     )
