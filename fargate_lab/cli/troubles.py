@@ -24,6 +24,12 @@ TROUBLES = (
         "Free about 2 GB (or move the folder to a larger disk), then run the command again.",
     ),
     Trouble(
+        "no venv",
+        ("no module named venv", "no module named ensurepip", "ensurepip is not available"),
+        "This Python lacks the modules that make an environment.",
+        "On Debian or Ubuntu: apt install python3-venv; then run the command again.",
+    ),
+    Trouble(
         "certificate",
         ("certificate", "ssl: ", "unknownissuer"),
         "The package index's certificate was not accepted; a company's proxy often causes this.",

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from fargate_lab.cli import arguments, testing
-from tests.cli.conftest import Lab
+from tests.cli.conftest import Lab, family, kill_group, until
 
 
 def run(lab: Lab, path: Path, text: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -55,6 +55,26 @@ def test_a_process_left_behind_is_stopped_and_fails_the_run(lab: Lab, tmp_path: 
     assert " 1 failed, 1 passed in " in done.stdout.strip().splitlines()[-1]
     pid = int((tmp_path / "pid").read_text(encoding="utf-8"))
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupted_run_leaves_nothing(lab: Lab, tmp_path: Path) -> None:
+    path = tmp_path / "test_a.py"
+    path.write_text(
+        "import pathlib, subprocess, sys\n"
+        "def test_a():\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'],\n"
+        "        start_new_session=True)\n"
+        f"    pathlib.Path({str(tmp_path / 'ready')!r}).touch()\n"
+        "    child.wait()\n",
+        encoding="utf-8",
+    )
+    child = lab.popen("test", str(path), "-c", "/dev/null", "--rootdir", str(tmp_path))
+    until((tmp_path / "ready").exists)
+    ended = kill_group(child)
+    assert ended["code"] == 130
+    assert "Traceback" not in str(ended["err"])
+    assert family(lab.marker) == []
 
 
 def test_a_long_test_runs_only_when_asked_for(lab: Lab) -> None:
