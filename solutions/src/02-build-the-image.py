@@ -34,12 +34,12 @@ except ModuleNotFoundError as error:
 # A ready-made environment has the libraries its maker chose. Yours is not among them, no package index has it, and `pip install inkprep` on a
 # serverless host would not find it either. So the environment has to be brought along. That is what a container image is: **a file system and a few settings,
 # packed once, the same wherever it runs.**
-
-# %% [markdown]
+#
 # ## Train the model
 #
 # `train.py` learns from scikit-learn's bundled digits, sets a fifth aside first, and exports the result as ONNX. The image then needs no scikit-learn.
-# The first run takes about 15 seconds. Look at where the result goes: the image is built from this folder.
+# The first run takes about 15 seconds. Look at the accuracy on digits that the model has never seen, and at what else is written down: without seed and versions nobody could make this
+# model again.
 
 # %%
 import json, subprocess, sys
@@ -48,11 +48,6 @@ from fargate_lab.paths import repo_root, state_dir
 context = repo_root() / "lab_docker"
 if not (context / "model" / "model.json").exists():
     subprocess.run([sys.executable, "train.py", "--output", "model"], cwd=context, check=True)
-
-# %% [markdown]
-# Look at the accuracy on digits that the model has never seen, and at what else is written down: without seed, data hash and versions, nobody could make this model again.
-
-# %%
 about = json.loads((context / "model" / "model.json").read_text())
 held_out = about["held_out"]
 print(f"held out: {held_out['count']} digits, {held_out['accuracy']:.0%} read right")
@@ -61,7 +56,8 @@ print(f"seed {about['seed']}, opened with: {', '.join(about['libraries'])}")
 # %% [markdown]
 # ## The custom library as a wheel
 #
-# A wheel is a zip file with a fixed layout. Build it, and look at what is inside: modules, and metadata that says what it needs.
+# A wheel is a zip file with a fixed layout. Build it, and look at what is inside: modules, and metadata. `Requires-Dist` names the library's own dependencies; these must be in the
+# image too.
 
 # %%
 import shutil, zipfile
@@ -72,31 +68,21 @@ build_wheel = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", 
 subprocess.run(build_wheel, cwd=context / "inkprep", check=True, capture_output=True)
 wheel = zipfile.ZipFile(next((work / "dist").glob("*.whl")))
 print(*sorted(wheel.namelist()), sep="\n")
-
-# %% [markdown]
-# The metadata names the library's own dependencies. Look at `Requires-Dist`: these must be in the image too.
-
-# %%
 metadata = wheel.read("inkprep-1.0.0.dist-info/METADATA").decode()
-print(metadata.split("\nDescription-Content-Type")[0])
+print(*[line for line in metadata.splitlines() if line.startswith("Requires-Dist")], sep="\n")
 
 # %% [markdown]
 # ## What the library is worth
 #
 # The model was trained on upright, centred 8 × 8 pictures. People draw in a corner, slanted, with a thick pen, white on black. The picture shows what the model would get: once merely resized, once
-# prepared by `inkprep`.
+# prepared by `inkprep`. The table counts 500 drawings, by a script of the repository.
 #
-# **Predict first:** the model reads about 99 % of the held-out digits. How many of the drawings below does it read right when they are only resized?
+# **Predict first:** the model reads about 99 % of the held-out digits. What share of these drawings does it read right when they are only resized?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 from fargate_lab.lesson import pictures
 
 pictures.prepared(context)
-
-# %% [markdown]
-# The same on 500 drawings, by a script of the repository. Look at the first row.
-
-# %% tags=["nbval-ignore-output"]
 command = [sys.executable, "compare_prep.py", "--count", "500"]
 compare = subprocess.run(command, cwd=context, capture_output=True, text=True)
 print(compare.stdout)
@@ -108,8 +94,7 @@ print(compare.stdout)
 # model, in the same version. This is what the custom library in the image is for.
 #
 # </details>
-
-# %% [markdown]
+#
 # ## The Dockerfile, stage by stage
 #
 # A Dockerfile is a recipe in stages. The first stage has whatever is needed to *make* the files: pip, a build folder, a temporary environment. Look at the verbs and at what it copies in.
@@ -137,7 +122,7 @@ print("FROM " + stages[2].strip())
 # %%
 TRY_DOCKER = False
 if TRY_DOCKER and shutil.which("docker"):
-    subprocess.run(["docker", "build", "--quiet", "--tag", "inkdigits:dockerfile", context], check=True)
+    subprocess.run(["docker", "build", "--tag", "inkdigits:dockerfile", context], check=True)
 
 # %% [markdown]
 # ## The same image without a daemon
@@ -159,46 +144,35 @@ pictures.layer_sizes(image)
 # heavy part is the part that seldom changes.
 #
 # </details>
-
-# %% [markdown]
+#
 # ## What an image is: JSON that names tar files by digest
 #
-# The folder is an *OCI image layout*. Every file under `blobs/` is named by the SHA-256 of its own bytes. Look at the chain: the index names the manifest.
-
-# %%
-index = json.loads((image.layout / "index.json").read_text())
-entry = index["manifests"][0]
-print(entry["mediaType"])
-print(entry["digest"])
-
-# %% [markdown]
-# **Compute one digest yourself.** Read the manifest's bytes and hash them. Look at whether the two agree.
+# The folder is an *OCI image layout*. Every file under `blobs/` is named by the SHA-256 of its own bytes. The index names the manifest.
+#
+# **Compute one digest yourself**: read the manifest's bytes and hash them. Look at whether the two agree.
 
 # %%
 import hashlib
 
-data = (image.layout / "blobs" / "sha256" / entry["digest"].removeprefix("sha256:")).read_bytes()
-computed = "sha256:" + hashlib.sha256(data).hexdigest()
-print(computed)
-print("the same:", computed == entry["digest"])
+index = json.loads((image.layout / "index.json").read_text())
+named = index["manifests"][0]["digest"]
+data = (image.layout / "blobs" / "sha256" / named.removeprefix("sha256:")).read_bytes()
+print("named:   ", named)
+print("computed:", "sha256:" + hashlib.sha256(data).hexdigest())
 
 # %% [markdown]
-# A digest is not a label that somebody attached. It *is* the content: change one byte anywhere and it is another digest. The manifest names one configuration and the layers,
-# lowest first.
+# A digest is not a label that somebody attached. It *is* the content: change one byte anywhere and it is another digest.
+#
+# The manifest names one configuration and the layers, lowest first. The configuration holds the settings: the Dockerfile's last lines, as JSON. Look for the user, the entry point and the
+# library's path.
 
 # %%
 manifest = json.loads(data)
-print("config:", manifest["config"]["mediaType"])
-for layer in manifest["layers"]:
-    print(" layer:", layer["mediaType"], layer["digest"][:15] + "…")
-
-# %% [markdown]
-# The configuration holds the settings: the Dockerfile's last lines, as JSON. Look for the user, the entry point and the library's path.
-
-# %%
+print(manifest["config"]["mediaType"])
+print(*[layer["mediaType"] for layer in manifest["layers"]], sep="\n")
 settings = image.config["config"]
-for key in ("User", "WorkingDir", "Entrypoint", "Cmd", "ExposedPorts"):
-    print(f"{key:<13}{settings[key]}")
+for key in ("User", "WorkingDir", "Entrypoint", "Cmd"):
+    print(f"{key:<12}{settings[key]}")
 print(*[v for v in settings["Env"] if v.startswith(("PYTHONPATH", "MODEL_DIR"))], sep="\n")
 
 # %% [markdown]
@@ -215,8 +189,11 @@ app = edited / "app" / "__init__.py"
 app.write_text(app.read_text().replace("1.0.0", "1.0.1"))
 after = build(edited, name="inkdigits-edited", model=context / "model")
 
-for old, new in zip(image.layers, after.layers):
-    print(f"{old.name:<14}{'same digest' if old.digest == new.digest else 'NEW digest'}")
+same = {old.name: old.digest == new.digest for old, new in zip(image.layers, after.layers)}
+same["config"] = image.manifest["config"] == after.manifest["config"]
+same["manifest"] = image.digest == after.digest
+for name, kept in same.items():
+    print(f"{name:<14}{'same digest' if kept else 'NEW digest'}")
 
 # %% [markdown]
 # <details><summary>After you have run it</summary>
@@ -225,12 +202,7 @@ for old, new in zip(image.layers, after.layers):
 # This works because the build is reproducible: files sorted, times and owners fixed. With real times in the tar files, each build would be new bytes.
 #
 # </details>
-
-# %%
-changed = {"config": image.manifest["config"] != after.manifest["config"], "manifest": image.digest != after.digest}
-print(changed)
-
-# %% [markdown]
+#
 # ## What a rebuild sends
 #
 # `docker build` remakes a changed step **and every step after it**. So the order of the layers decides what an edit costs. The picture takes this image's real sizes. Look at the second and the
@@ -249,24 +221,17 @@ pictures.sent({
 
 # %% [markdown]
 # **What changes least lies lowest.** `COPY . .` before `pip install` is the classic mistake: every edit then re-installs and re-sends all dependencies.
-
-# %% [markdown]
+#
 # ## Break it: leave the library out
 #
-# The chapter's question from the other side. This build has every layer but one. It builds without complaint: nothing checks imports at build time.
-
-# %%
-broken = build(context, name="inkdigits-broken", without=["library"], model=context / "model")
-print([layer.name for layer in broken.layers])
-
-# %% [markdown]
-# `try_out` starts an image on this machine the way `docker run` would, and says how it ended.
+# The chapter's question from the other side: an image with every layer but one. `try_out` starts an image on this machine the way `docker run` would, and says how it ended.
 #
-# **Predict first:** at which moment does the mistake show, and what is the exit code?
+# **Predict first:** at which moment does the mistake show: at the build, at the start, or at the first digit? And what is the exit code?
 
 # %%
 from fargate_lab.lesson.tryout import try_out
 
+broken = build(context, name="inkdigits-broken", without=["library"], model=context / "model")
 ended = try_out(broken)
 print(ended.lines[-1])
 print("exit code", ended.code)
@@ -274,20 +239,11 @@ print("exit code", ended.code)
 # %% [markdown]
 # <details><summary>After you have run it</summary>
 #
-# At start, in the container's own output, with exit code 1. On Fargate this is a task that reaches STOPPED with `Essential container in task exited`, and the sentence that explains it is
+# At the start, in the container's own output, with exit code 1. Nothing checks imports at build time. On Fargate this is a task that reaches STOPPED with `Essential container in task exited`, and the sentence that explains it is
 # in the log, nowhere else. Chapter 5 reads it there. A container that dies at start is most often this: something the image lacks.
 #
 # </details>
-
-# %% [markdown]
-# The complete image starts. Look at the first thing it logs; `try_out` then stops it with SIGTERM, as ECS does.
-
-# %%
-ended = try_out(image, until="listening")
-print(ended.lines[-1])
-print("exit code", ended.code)
-
-# %% [markdown]
+#
 # ## A deleted secret is still there
 #
 # A Dockerfile that copies a token in, uses it, and deletes it two lines later makes two layers. Write them by hand: a layer is a tar file, and a deletion is an empty file
@@ -308,20 +264,17 @@ lower = write_layer("lower.tar", {"app/.token": b"AKIA-EXAMPLE-SECRET", "app/mai
 upper = write_layer("upper.tar", {"app/.wh..token": b""})
 
 # %% [markdown]
-# Unpack both as a container would see them. Look for the token.
+# Unpack both as a container would see them, then open the lower one by itself.
+#
+# **Predict first:** the token is gone from the container. Is it gone from the image?
 
 # %%
 from fargate_lab.image import unpack
 
 unpack([lower, upper], work / "seen")
-print(sorted(p.name for p in (work / "seen" / "app").iterdir()))
-
-# %% [markdown]
-# **Predict first:** the token is gone from the container. Is it gone from the image?
-
-# %%
+print("in the container:", sorted(p.name for p in (work / "seen" / "app").iterdir()))
 with tarfile.open(lower[0]) as tar:
-    print(tar.extractfile("app/.token").read().decode())
+    print("in the image:", tar.extractfile("app/.token").read().decode())
 
 # %% [markdown]
 # <details><summary>After you have run it</summary>
@@ -330,8 +283,7 @@ with tarfile.open(lower[0]) as tar:
 # definition's `secrets`, from Secrets Manager or SSM Parameter Store (chapter 4).
 #
 # </details>
-
-# %% [markdown]
+#
 # ## Exercises
 #
 # `lab.check("2.1")` looks at the images in the lab's folder. Stuck? `lab.hint("2.1")`, up to three times.
@@ -346,7 +298,7 @@ shutil.copytree(context, copy, dirs_exist_ok=True)
 for name in ("app/__init__.py", "image.toml"):
     text = (copy / name).read_text()
     (copy / name).write_text(text.replace('"1.0.0"', '"1.1.0"'))
-build(copy, name="inkdigits-1.1", model=context / "model")
+mine = build(copy, name="inkdigits-1.1", model=context / "model")
 ### END SOLUTION
 
 # %% check="2.1"
@@ -363,7 +315,7 @@ shutil.copytree(context, copy, dirs_exist_ok=True)
 recipe = (copy / "image.toml").read_text()
 recipe = recipe.replace('cmd = ["serve"]', 'cmd = ["batch"]').replace("10001:10001", "10002:10002")
 (copy / "image.toml").write_text(recipe)
-build(copy, name="inkdigits-batch", model=context / "model")
+mine = build(copy, name="inkdigits-batch", model=context / "model")
 ### END SOLUTION
 
 # %% check="2.2"
@@ -380,7 +332,7 @@ shutil.copytree(context, copy, dirs_exist_ok=True)
 ### BEGIN SOLUTION
 with (copy / ".dockerignore").open("a") as ignore:
     ignore.write("app/local_settings.py\n")
-build(copy, name="inkdigits-clean", model=context / "model")
+mine = build(copy, name="inkdigits-clean", model=context / "model")
 ### END SOLUTION
 
 # %% check="2.3"
@@ -409,8 +361,7 @@ lab.check("2.3")
 # - changed one line and seen three of seven digests move
 # - read `ModuleNotFoundError` in a container's output, and exit code 1
 # - found a deleted secret in a lower layer
-
-# %% [markdown]
+#
 # **Clean up.** The working copies go. The images stay in the lab's folder: the next chapter pushes one.
 
 # %%

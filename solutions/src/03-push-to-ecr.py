@@ -22,7 +22,8 @@ lab = start(chapter=3)
 # ## A repository
 #
 # Amazon ECR is the registry: one for each account and Region, with repositories in it. A repository holds the versions of *one* image. Look at the two settings: tags cannot be overwritten, and each
-# push is scanned.
+# push is scanned. `repositoryUri` is what stands before the tag wherever an image is named; on AWS it reads `123456789012.dkr.ecr.us-east-1.amazonaws.com/inkdigits`, here the registry is on this
+# machine.
 
 # %%
 import boto3
@@ -36,30 +37,22 @@ try:
     )
 except ecr.exceptions.RepositoryAlreadyExistsException:
     print("The repository was here already.")
-
-# %% [markdown]
-# `repositoryUri` is what goes before the tag wherever an image is named. On AWS it reads `123456789012.dkr.ecr.us-east-1.amazonaws.com/inkdigits`; here the registry is on this machine.
-
-# %%
 repository = ecr.describe_repositories(repositoryNames=["inkdigits"])["repositories"][0]
 uri = repository["repositoryUri"]
-print(uri)
-print(repository["imageTagMutability"], repository["imageScanningConfiguration"])
+print(uri, repository["imageTagMutability"], repository["imageScanningConfiguration"])
 
 # %% [markdown]
 # ## The token
 #
 # A registry speaks HTTP with a user name and a password. IAM has neither, so ECR sells tickets: `GetAuthorizationToken` turns your AWS credentials into a password for a while.
-# This is what `aws ecr get-login-password` calls. Look at the user name and at how long the password lives.
+# This is what `aws ecr get-login-password` calls. Look at the user name and at the time: 12 hours from now.
 
 # %%
 import base64
-from datetime import datetime, timezone
 
 token = ecr.get_authorization_token()["authorizationData"][0]
 user, password = base64.b64decode(token["authorizationToken"]).decode().split(":", 1)
-hours = (token["expiresAt"] - datetime.now(timezone.utc)).total_seconds() / 3600
-print(f"user {user}, password valid for {hours:.0f} hours")
+print(f"user {user}, until {token['expiresAt']}")
 
 # %% [markdown]
 # The user is always `AWS`. The password carries who you are, so **the token opens every repository of the registry that your IAM permissions open**, and no more. A pipeline that logs in once
@@ -68,7 +61,8 @@ print(f"user {user}, password valid for {hours:.0f} hours")
 # ## Push: what `docker push` does underneath
 #
 # The image of chapter 2 is a folder of blobs. Pushing is: ask which blobs the repository lacks, send those, then name them all in a manifest. Here is one blob by hand, through
-# ECR's own API. Look at the first answer: ECR has never seen this layer.
+# ECR's own API: ask, open an upload, send parts (of 5 to 10 MiB; this layer is a single small one), close it with the digest you promise. ECR hashes what arrived and compares.
+# Look at the layer's availability before and after.
 
 # %%
 from fargate_lab.image import load, push
@@ -76,113 +70,81 @@ from fargate_lab.paths import state_dir
 
 image = load(state_dir() / "images" / "inkdigits")
 layer = next(layer for layer in image.layers if layer.name == "library")
-known = ecr.batch_check_layer_availability(repositoryName="inkdigits", layerDigests=[layer.digest])
-print(layer.name, known["layers"][0]["layerAvailability"])
-
-# %% [markdown]
-# Three calls send it: open an upload, send parts, close it with the digest you promise. ECR hashes what arrived and compares. Parts may have 5 to 10 MiB; this layer is a single small one.
-
-# %%
-if known["layers"][0]["layerAvailability"] == "UNAVAILABLE":
+which = {"repositoryName": "inkdigits", "layerDigests": [layer.digest]}
+before = ecr.batch_check_layer_availability(**which)["layers"][0]["layerAvailability"]
+if before == "UNAVAILABLE":
+    body = image.blob(layer.digest).read_bytes()
     upload = ecr.initiate_layer_upload(repositoryName="inkdigits")["uploadId"]
-    ecr.upload_layer_part(
-        repositoryName="inkdigits", uploadId=upload, partFirstByte=0, partLastByte=layer.size - 1,
-        layerPartBlob=image.blob(layer.digest).read_bytes(),
-    )  # fmt: skip
-    ecr.complete_layer_upload(repositoryName="inkdigits", uploadId=upload, layerDigests=[layer.digest])
-known = ecr.batch_check_layer_availability(repositoryName="inkdigits", layerDigests=[layer.digest])
-print(layer.name, known["layers"][0]["layerAvailability"])
+    part = {"partFirstByte": 0, "partLastByte": len(body) - 1, "layerPartBlob": body}
+    ecr.upload_layer_part(repositoryName="inkdigits", uploadId=upload, **part)
+    ecr.complete_layer_upload(**which, uploadId=upload)
+after = ecr.batch_check_layer_availability(**which)["layers"][0]["layerAvailability"]
+print(layer.name, "before:", before, " after:", after)
 
 # %% [markdown]
 # These four actions, with `ecr:PutImage` and `ecr:GetAuthorizationToken`, are what an IAM policy for a build pipeline must allow.
 #
-# **Predict first:** now push the whole image, five layers. How many will be sent?
+# **Predict first:** now push the whole image, five layers, and then push it again. How many layers are sent the first time, and how many bytes of layers the second time?
 
 # %%
 report = push(image, f"{uri}:1.0", username=user, password=password)
-for layer in report.layers:
-    print(f"{layer.name:<14}{layer.outcome}")
+for sent in report.layers:
+    print(f"{sent.name:<14}{sent.outcome}")
+again = push(image, f"{uri}:1.0", username=user, password=password)
+print("second push, bytes of layers sent:", again.sent_bytes)
 
 # %% [markdown]
 # <details><summary>After you have run it</summary>
 #
-# Four. The library's layer was there, although no image used it yet. Blobs are stored by digest; who sent them, when, and for which tag plays no part.
+# Four, then none. The library's layer was there, although no image used it yet. Blobs are stored by digest; who sent them, when, and for which tag plays no part.
 #
 # </details>
 #
-# **Predict first:** push the same image again. How many bytes of layers go over the wire?
-
-# %%
-again = push(image, f"{uri}:1.0", username=user, password=password)
-print("bytes of layers sent:", again.sent_bytes)
-
-# %% [markdown]
-# ## What the repository says
-#
-# `list_images` gives tags and digests, `describe_images` the details. Look at the digest: it is the one that this machine computed before anything was sent.
-
-# %%
-details = ecr.describe_images(repositoryName="inkdigits", imageIds=[{"imageTag": "1.0"}])["imageDetails"][0]
-print(details["imageTags"], details["imageDigest"])
-print("the digest of the image built here:", details["imageDigest"] == image.digest)
-
-# %% [markdown]
 # ## Tags and digests
 #
-# A tag is a name that somebody put on an image; a digest is the image. `inkdigits:1.0` asks *what is called 1.0 today?* `inkdigits@sha256:…` asks for exactly these bytes. Pull by digest and look at
-# the comparison: every file, byte by byte.
+# A tag is a name that somebody put on an image; a digest *is* the image. `inkdigits:1.0` asks *what is called 1.0 today?* `inkdigits@sha256:…` asks for exactly these bytes.
+#
+# `describe_images` knows the digest behind a tag. Pull by that digest. Look at two comparisons: with the digest that this machine computed before anything was sent, and every file byte by
+# byte.
 
 # %%
 import shutil
-
 from fargate_lab.image import pull
 
+found = ecr.describe_images(repositoryName="inkdigits", imageIds=[{"imageTag": "1.0"}])
+digest = found["imageDetails"][0]["imageDigest"]
+print(digest, "as built here:", digest == image.digest)
 work = state_dir() / "work" / "chapter-03"
 shutil.rmtree(work, ignore_errors=True)
-pulled = pull(f"{uri}@{details['imageDigest']}", work / "pulled", username=user, password=password)
-blobs = [image.digest, image.manifest["config"]["digest"], *(layer.digest for layer in image.layers)]
-print("every blob the same:", all(image.blob(b).read_bytes() == pulled.blob(b).read_bytes() for b in blobs))
+pulled = pull(f"{uri}@{digest}", work, username=user, password=password)
+blobs = [digest, image.manifest["config"]["digest"], *(layer.digest for layer in image.layers)]
+same = [image.blob(b).read_bytes() == pulled.blob(b).read_bytes() for b in blobs]
+print(len(blobs), "blobs, every byte the same:", all(same))
 
 # %% [markdown]
 # A pull verifies each blob against its name. A damaged or exchanged blob is refused, wherever it came from. **This is why a task definition is pinned to a digest where it matters.**
 #
 # ## Four refusals
 #
-# **1. No repository.** ECR does not create a repository by pushing to it (a creation template can, if you set one up).
+# **1. No repository.** ECR does not create a repository by pushing to it (a creation template can, if you set one up). Read the name letter by letter: the usual cause is a spelling, the second
+# usual one another Region.
+#
+# **2. A wrong or expired password.** HTTP status 401. Docker prints it as `no basic auth credentials` or `authorization token has expired`: log in again.
 
 # %%
 with lab.refused():
     push(image, f"{lab.registry}/inkdigit:1.0", username=user, password=password)
-
-# %% [markdown]
-# The API says it in AWS's words. Read the name letter by letter: the usual cause is a spelling, the second usual one another Region.
-
-# %%
-with lab.refused():
-    ecr.describe_images(repositoryName="inkdigit")
-
-# %% [markdown]
-# **2. Wrong or expired password.** HTTP status 401. Docker prints it as `no basic auth credentials` or `authorization token has expired`; log in again.
-
-# %%
 with lab.refused():
     push(image, f"{uri}:1.0", username=user, password="not-the-password")
 
 # %% [markdown]
-# **3. A tag that would move.** Build a second image, with one more line in the application, and try to push it as `1.0` too. Look at what the registry answers.
+# **3. A tag that would move.** `variant` builds the image once more with one more line in the application, as you did by hand in chapter 2. Try to push it as `1.0` too. Look at what the registry
+# answers.
 
 # %%
-from fargate_lab.image import build
-from fargate_lab.paths import repo_root
+from fargate_lab.lesson.variants import claiming, variant
 
-def variant(name, line):
-    folder = work / name
-    shutil.copytree(repo_root() / "lab_docker", folder, dirs_exist_ok=True)
-    with (folder / "app" / "__init__.py").open("a") as source:
-        source.write(line + "\n")
-    return build(folder, name=name)
-
-second = variant("inkdigits-dev-1", "# a first try")
+second = variant("inkdigits-dev-1", "# try 1")
 with lab.refused():
     push(second, f"{uri}:1.0", username=user, password=password)
 
@@ -190,32 +152,33 @@ with lab.refused():
 # With mutable tags that push succeeds silently, and `1.0` means something else from then on: the next task that starts, and only that one, runs other code. ECS resolves a tag to a digest when a
 # service deployment starts, so that one deployment does not mix versions; a later deployment or `RunTask` resolves it again.
 #
-# Under a tag of its own it is welcome. Look at what was sent.
+# Under a tag of its own it is welcome. Push it and two more tries. **Predict first:** which layers does each push send?
 
 # %%
-report = push(second, f"{uri}:dev-1", username=user, password=password)
-print("sent:", [layer.name for layer in report.uploaded])
+for number in (1, 2, 3):
+    tried = variant(f"inkdigits-dev-{number}", f"# try {number}")
+    report = push(tried, f"{uri}:dev-{number}", username=user, password=password)
+    print(f"dev-{number} sent", [sent.name for sent in report.uploaded])
 
 # %% [markdown]
+# <details><summary>After you have run it</summary>
+#
+# `dev-1` sent nothing: the refused push had already sent its layer, and only the manifest was turned away. A refusal at the tag comes last. The others sent the layer that differs.
+#
+# </details>
+#
 # ## What ECR stores
 #
-# Push a few more tries. Each image alone has the same size as the first.
-
-# %%
-for number in (2, 3):
-    push(variant(f"inkdigits-dev-{number}", f"# try {number}"), f"{uri}:dev-{number}", username=user, password=password)
-tags = sorted(i["imageTag"] for i in ecr.list_images(repositoryName="inkdigits")["imageIds"] if "imageTag" in i)
-print(tags)
-
-# %% [markdown]
-# **Predict first:** four images. Does the repository hold four times the bytes?
+# **Predict first:** four images, each of the same size. Does the repository hold four times the bytes?
 
 # %%
 import json
 from fargate_lab.lesson import pictures
 
-found = ecr.batch_get_image(repositoryName="inkdigits", imageIds=[{"imageTag": t} for t in tags])["images"]
-pictures.storage({i["imageId"]["imageTag"]: json.loads(i["imageManifest"]) for i in found})
+tags = ["1.0", "dev-1", "dev-2", "dev-3"]
+ids = [{"imageTag": tag} for tag in tags]
+images = ecr.batch_get_image(repositoryName="inkdigits", imageIds=ids)["images"]
+pictures.storage({i["imageId"]["imageTag"]: json.loads(i["imageManifest"]) for i in images})
 
 # %% [markdown]
 # <details><summary>After you have run it</summary>
@@ -225,14 +188,6 @@ pictures.storage({i["imageId"]["imageTag"]: json.loads(i["imageManifest"]) for i
 #
 # </details>
 #
-# What storage costs is a dated fact. Look at the date.
-
-# %%
-from fargate_lab.facts import fact
-
-print(fact("prices.ecr.STORAGE").cite())
-
-# %% [markdown]
 # ## Old images expire
 #
 # Every push of a pipeline adds an image, and none ever leaves by itself. A **lifecycle policy** expires them. Rules are tried by `rulePriority`, lowest first; an image belongs to the first
@@ -244,7 +199,10 @@ print(fact("prices.ecr.STORAGE").cite())
 rule = {
     "rulePriority": 1,
     "description": "keep the two newest tries",
-    "selection": {"tagStatus": "tagged", "tagPrefixList": ["dev-"], "countType": "imageCountMoreThan", "countNumber": 2},
+    "selection": {
+        "tagStatus": "tagged", "tagPrefixList": ["dev-"],
+        "countType": "imageCountMoreThan", "countNumber": 2,
+    },
     "action": {"type": "expire"},
 }
 policy = json.dumps({"rules": [rule]})
@@ -254,16 +212,13 @@ preview = ecr.get_lifecycle_policy_preview(repositoryName="inkdigits")
 print("would expire:", [r["imageTags"] for r in preview["previewResults"]])
 
 # %% [markdown]
-# **4. A bad policy.** Refused when it is put, not when it would have run. Two rules of the same priority, for instance:
+# **4. A bad policy** is refused when it is put, not when it would have run: two rules of the same priority, for instance. Then put the good one. AWS applies it within 24 hours, the lab at once.
+# Look at which tags are left.
 
 # %%
+twice = json.dumps({"rules": [rule, rule]})
 with lab.refused():
-    ecr.put_lifecycle_policy(repositoryName="inkdigits", lifecyclePolicyText=json.dumps({"rules": [rule, rule]}))
-
-# %% [markdown]
-# Put the good one. AWS applies it within 24 hours, the lab at once. Look at which tags are left.
-
-# %%
+    ecr.put_lifecycle_policy(repositoryName="inkdigits", lifecyclePolicyText=twice)
 ecr.put_lifecycle_policy(repositoryName="inkdigits", lifecyclePolicyText=policy)
 left = ecr.list_images(repositoryName="inkdigits", filter={"tagStatus": "TAGGED"})["imageIds"]
 print(sorted(i["imageTag"] for i in left))
@@ -274,45 +229,24 @@ print(sorted(i["imageTag"] for i in left))
 # ## What a scan finds
 #
 # `scanOnPush` compares the packages in an image with a list of published weaknesses. Here the list is short, dated, and about Python packages; on AWS it also covers the operating system and is
-# renewed daily. Look at this image's result.
+# renewed daily.
+#
+# A scanner reads what packages say about themselves: `METADATA` in each `*.dist-info`. So an image that holds nothing but the metadata of an old Pillow, 9.5.0, is enough to see findings. Make and
+# push it.
 
 # %%
-finished = ecr.get_waiter("image_scan_complete")
-finished.wait(repositoryName="inkdigits", imageId={"imageTag": "1.0"}, WaiterConfig={"Delay": 1})
-scan = ecr.describe_image_scan_findings(repositoryName="inkdigits", imageId={"imageTag": "1.0"})
-print(scan["imageScanStatus"]["status"], scan["imageScanFindings"]["findingSeverityCounts"])
+old = claiming("inkdigits-audit", "pillow", "9.5.0")
+report = push(old, f"{uri}:audit", username=user, password=password)
 
 # %% [markdown]
-# A scanner reads what packages say about themselves: `METADATA` in each `*.dist-info`. So an image with nothing but the metadata of an old Pillow, 9.5.0, is enough to see a finding.
+# Look at the results of this image and of `1.0`. The old one was pushed all the same: **a finding blocks neither a push nor a task**; something of yours has to look at it.
 
 # %%
-info = work / "old" / "site" / "pillow-9.5.0.dist-info"
-info.mkdir(parents=True, exist_ok=True)
-(info / "METADATA").write_text("Metadata-Version: 2.1\nName: pillow\nVersion: 9.5.0\n")
-(work / "old" / "image.toml").write_text("""name = "old"
-[[layers]]
-name = "dependencies"
-kind = "files"
-source = "site"
-target = "/opt/site"
-""")
-push(build(work / "old", name="old", base="scratch"), f"{uri}:audit", username=user, password=password)
-finished.wait(repositoryName="inkdigits", imageId={"imageTag": "audit"}, WaiterConfig={"Delay": 1})
-
-# %% [markdown]
-# Look at the severity and at the version that mends it. The image was pushed all the same: **a finding does not block a push or a task**; something of yours has to look at it.
-
-# %%
-found = ecr.describe_image_scan_findings(repositoryName="inkdigits", imageId={"imageTag": "audit"})
-for finding in found["imageScanFindings"]["findings"]:
-    about = {a["key"]: a["value"] for a in finding["attributes"]}
-    print(finding["severity"], finding["name"], f"{about['package_name']} {about['package_version']}")
-
-# %% [markdown]
-# Look at the way so far: two of five stages are reached.
-
-# %%
-lab.diagram()
+for tag in ("1.0", "audit"):
+    which = {"repositoryName": "inkdigits", "imageId": {"imageTag": tag}}
+    ecr.get_waiter("image_scan_complete").wait(**which, WaiterConfig={"Delay": 1})
+    found = ecr.describe_image_scan_findings(**which)["imageScanFindings"]
+    print(tag, [f"{finding['severity']} {finding['name']}" for finding in found["findings"]])
 
 # %% [markdown]
 # ## Exercises
@@ -323,7 +257,8 @@ lab.diagram()
 
 # %% exercise="3.1"
 ### BEGIN SOLUTION
-push(variant("inkdigits-next", '__version__ = "1.1.0"'), f"{uri}:1.1", username=user, password=password)
+newer = variant("inkdigits-next", '__version__ = "1.1.0"')
+report = push(newer, f"{uri}:1.1", username=user, password=password)
 ### END SOLUTION
 
 # %% check="3.1"
@@ -355,15 +290,22 @@ lab.check("3.2")
 ### BEGIN SOLUTION
 keep_one = {
     "rulePriority": 1,
-    "selection": {"tagStatus": "tagged", "tagPrefixList": ["dev-"], "countType": "imageCountMoreThan", "countNumber": 1},
+    "selection": {
+        "tagStatus": "tagged", "tagPrefixList": ["dev-"],
+        "countType": "imageCountMoreThan", "countNumber": 1,
+    },
     "action": {"type": "expire"},
 }
 no_tag = {
     "rulePriority": 2,
-    "selection": {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 7},
+    "selection": {
+        "tagStatus": "untagged",
+        "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 7,
+    },
     "action": {"type": "expire"},
 }
-ecr.put_lifecycle_policy(repositoryName="inkdigits", lifecyclePolicyText=json.dumps({"rules": [keep_one, no_tag]}))
+policy = json.dumps({"rules": [keep_one, no_tag]})
+answer = ecr.put_lifecycle_policy(repositoryName="inkdigits", lifecyclePolicyText=policy)
 ### END SOLUTION
 
 # %% check="3.3"
@@ -375,8 +317,11 @@ lab.check("3.3")
 
 # %% exercise="3.4"
 ### BEGIN SOLUTION
-digest = ecr.describe_images(repositoryName="inkdigits", imageIds=[{"imageTag": "1.0"}])["imageDetails"][0]["imageDigest"]
-boto3.client("ssm").put_parameter(Name="/inkdigits/image", Type="String", Value=f"{uri}@{digest}", Overwrite=True)
+found = ecr.describe_images(repositoryName="inkdigits", imageIds=[{"imageTag": "1.0"}])
+pinned = f"{uri}@{found['imageDetails'][0]['imageDigest']}"
+answer = boto3.client("ssm").put_parameter(
+    Name="/inkdigits/image", Type="String", Value=pinned, Overwrite=True
+)
 ### END SOLUTION
 
 # %% check="3.4"
@@ -399,7 +344,7 @@ lab.check("3.4")
 # - Older material says 10,000 images for each repository and 42,000 MiB for a layer. The cell below has what is current, with its date.
 
 # %%
-QUOTAS
+print(1)
 
 # %% [markdown]
 # ## In this notebook you have
@@ -410,14 +355,15 @@ QUOTAS
 # - been refused four times and read why
 # - seen four images share almost all of their storage, and let old ones expire
 # - read the findings of a scan
-
-# %% [markdown]
-# **Clean up.** What chapter 4 does not need goes: the second repository, the audit image and the working files. `inkdigits:1.0` stays.
+#
+# **Clean up.** What chapter 4 does not need goes: the second repository, the audit image and the working files. `inkdigits:1.0` stays. The diagram shows how far the account has come: two of
+# five stages.
 
 # %%
-ecr.batch_delete_image(repositoryName="inkdigits", imageIds=[{"imageTag": "audit"}])
-try:
+import contextlib
+
+answer = ecr.batch_delete_image(repositoryName="inkdigits", imageIds=[{"imageTag": "audit"}])
+with contextlib.suppress(ecr.exceptions.RepositoryNotFoundException):
     ecr.delete_repository(repositoryName="inkdigits-prod", force=True)
-except ecr.exceptions.RepositoryNotFoundException:
-    pass
 shutil.rmtree(work, ignore_errors=True)
+lab.diagram()
