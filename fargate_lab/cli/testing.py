@@ -22,7 +22,7 @@ from fargate_lab.cli.console import answer, say
 MARK = "LAB_TEST_RUN"
 """Set in every process of a test run: what still carries it afterwards was left behind."""
 
-GRACE_SECONDS = 10
+GRACE_SECONDS = 6
 NO_TESTS = 5
 """pytest's exit code for "no tests collected"."""
 
