@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.axes import Axes
@@ -43,7 +44,13 @@ SETTINGS: Any = {
 
 def axes(width: float = 8.0, height: float = 3.2, *, title: str = "") -> tuple[Figure, Axes]:
     """A figure (inches) with one pair of axes in the lab's style."""
-    with plt.rc_context(SETTINGS):
+    # rc_context would also restore `interactive`, which Jupyter's backend sets at the first figure:
+    # every picture after the first would then not be shown.
+    before = {name: mpl.rcParams[name] for name in SETTINGS}
+    mpl.rcParams.update(SETTINGS)
+    try:
         figure, pair = plt.subplots(figsize=(width, height), layout="constrained")
         pair.set_title(title)
+    finally:
+        mpl.rcParams.update(before)
     return figure, pair
