@@ -35,6 +35,8 @@ def check_text(
         raise errors.invalid(parameter, "must not be null")
     if not isinstance(value, str):
         raise errors.invalid(parameter, "must be a string")
+    if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+        raise errors.invalid(parameter, "must be valid Unicode")
     if len(value) < minimum:
         raise errors.invalid(parameter, f"must have length greater than or equal to {minimum}")
     if maximum is not None and len(value) > maximum:

@@ -66,7 +66,7 @@ class Images:
         """BatchGetImage."""
         registry_checked(call)
         name = self._name(call)
-        accepted = call.payload.get("acceptedMediaTypes")
+        accepted = check_list(call.payload.get("acceptedMediaTypes") or [], "acceptedMediaTypes", 0)
         found: list[dict[str, Any]] = []
         failures: list[dict[str, Any]] = []
         for row in check_list(call.payload.get("imageIds"), "imageIds"):

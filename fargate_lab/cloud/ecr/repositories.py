@@ -115,9 +115,10 @@ class Repositories:
 
     def token(self, call: Call) -> dict[str, Any]:
         """GetAuthorizationToken."""
-        for other in call.payload.get("registryIds") or []:
-            if other != call.account:
-                raise errors.not_authorized(call.account, str(other), call.action)
+        for other in check_list(call.payload.get("registryIds") or [], "registryIds", 0, 10):
+            text = check_text(other, "registryIds")
+            if text != call.account:
+                raise errors.not_authorized(call.account, text, call.action)
         now = self.registry.clock()
         password, expires = self.registry.signer.password(call.account, call.region, now)
         data = {
@@ -181,7 +182,7 @@ class Repositories:
         """UntagResource."""
         repository = self._by_arn(call)
         for key in check_list(call.payload.get("tagKeys"), "tagKeys", 0, 200):
-            repository["tags"].pop(key, None)
+            repository["tags"].pop(check_text(key, "tagKeys"), None)
         self.registry.save_repository(call.scope, repository)
         return {}
 
