@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import html
 import json
@@ -38,12 +39,21 @@ class Diagram:
     def __repr__(self) -> str:
         return " → ".join(f"{s.name}: {s.found or 'not yet'}" for s in self.stages)
 
+    def _repr_html_(self) -> str:
+        # As an image, because a notebook that somebody else executed is not trusted, and JupyterLab
+        # shows no SVG of such a notebook.
+        drawn = base64.b64encode(self._repr_svg_().encode()).decode()
+        return (
+            f'<img src="data:image/svg+xml;base64,{drawn}" style="max-width:100%" '
+            f'alt="{html.escape(repr(self))}">'
+        )
+
     def _repr_svg_(self) -> str:
         step = WIDTH + GAP
         width = step * len(self.stages) - GAP + 8
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT + 26}" '
-            f'width="{width}" font-family="system-ui, sans-serif" role="img">'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT + 8}" '
+            f'width="{width}" height="{HEIGHT + 8}" font-family="system-ui, sans-serif" role="img">'
             f"<title>{html.escape(repr(self))}</title>"
         ]
         for i, stage in enumerate(self.stages):

@@ -60,4 +60,6 @@ def _runtime(lab: Lab) -> tuple[str, list[str]]:
     if lab.backend.name == "aws":
         return "fargate", []
     answer = ask(lab.backend.url, "/_lab/runtime") or {}
-    return str(answer.get("name", lab.backend.runtime)), [str(n) for n in answer.get("notes", [])]
+    return str(answer.get("runtime", lab.backend.runtime)), [
+        str(n) for n in answer.get("notes", [])
+    ]

@@ -45,6 +45,9 @@ def chapter(source: Path, order: Iterable[Path] = ()) -> Notebook:
     notebook = jupytext.read(source, fmt="py:percent")
     for cell in notebook.cells:
         _mark(cell)
+        if cell.cell_type == "markdown":
+            # JupyterLab leaves no room after a folded answer.
+            cell.source = cell.source.replace("<details>", '<details style="margin-bottom:1em">')
     notebook.cells.append(new_markdown_cell(_navigation(source, list(order) or sources())))
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"{source.stem[:40]}-{index:02d}"

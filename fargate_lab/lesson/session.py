@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -115,8 +116,10 @@ class Lab:
         """
         try:
             yield
-        except (*_REFUSALS, LabError) as error:
+        except _REFUSALS as error:
             print(plain(error))
+        except LabError as error:
+            print(textwrap.fill(str(error), 100))
         else:
             raise LabError("This was expected to be refused, and was accepted. Read it again.")
 

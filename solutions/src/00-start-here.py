@@ -163,8 +163,8 @@ from fargate_lab.lesson.style import BLUE, axes
 figure, paper = axes(2.4, 2.4, title="Which digit?")
 for stroke in samples()["5"][0]:
     paper.plot(*zip(*stroke), color=BLUE, linewidth=9, solid_capstyle="round")
-paper.set(aspect="equal", xticks=[], yticks=[])
-paper.margins(0.2)
+paper.set_aspect("equal")
+paper.axis("off")
 paper.invert_yaxis()
 
 # %% [markdown]
