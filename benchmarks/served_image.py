@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The served app against the same model behind FastAPI as plain pip installs it (uvicorn with h11).
 
-    python3 benchmarks/served_image.py [--model lab_docker/model] [--rounds 5] [--seconds 2]
+    python3 benchmarks/served_image.py [--model lab_docker/model] [--rounds 12] [--seconds 0.5]
 
 Both servers run at once, each round loads one and then the other, so that a noisy machine is noisy
 for both; medians and the spread of the per-round ratios are printed. Where `taskset` exists the
@@ -25,6 +25,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB_DOCKER = ROOT / "lab_docker"
@@ -64,6 +66,9 @@ if __name__ == "__main__":
 """
 
 
+Row = tuple[float, float, float, float]
+
+
 @dataclass
 class Served:
     """A running server under measurement."""
@@ -72,6 +77,11 @@ class Served:
     process: subprocess.Popen[bytes]
     port: int
     start_seconds: float
+
+    def cpu_seconds(self) -> float:
+        """Processor time used so far."""
+        used = psutil.Process(self.process.pid).cpu_times()
+        return float(used.user + used.system)
 
     def peak_megabytes(self) -> float | None:
         """Peak resident memory so far; None where the system does not tell it."""
@@ -169,17 +179,20 @@ while time.perf_counter() < late:
         now = time.perf_counter(); times.append(now - state[0]); done += 1
         state[0], state[1] = now, b""; s.sendall(sent)
 times.sort()
-print(done / (time.perf_counter() - begun), times[len(times) // 2] * 1e3, times[int(len(times) * .99)] * 1e3)
+half, most = times[len(times) // 2], times[int(len(times) * 0.99)]
+print(done / (time.perf_counter() - begun), half * 1e3, most * 1e3, done)
 """
 
 
-def load(served: Served, seconds: float, clients: int, sent: Path) -> tuple[float, float, float]:
-    """Requests a second, median and 99th percentile in milliseconds, from another process."""
+def load(served: Served, seconds: float, clients: int, sent: Path) -> Row:
+    """Load from another process: requests a second, median and 99th percentile in milliseconds,
+    and the server's processor time for one request in microseconds."""
     arguments = [str(served.port), str(seconds), str(clients), str(sent)]
     command = pinned([sys.executable, "-c", LOAD, *arguments], 1)
+    before = served.cpu_seconds()
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rate, median, p99 = (float(value) for value in out.split())
-    return rate, median, p99
+    rate, median, p99, done = (float(value) for value in out.split())
+    return rate, median, p99, (served.cpu_seconds() - before) / done * 1e6
 
 
 def bodies() -> dict[str, bytes]:
@@ -199,7 +212,7 @@ def measure(model: Path, rounds: int, seconds: float, clients: int, folder: Path
     commands = {"lab": [sys.executable, "-m", "app", "serve"], "peer": [sys.executable, str(peer)]}
     first = request(asked["strokes"])
     starts: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(max(1, rounds - 1)):
+    for _ in range(4):
         for name, command in commands.items():
             served = start(name, command, model, first)
             starts[name].append(served.start_seconds)
@@ -210,7 +223,7 @@ def measure(model: Path, rounds: int, seconds: float, clients: int, folder: Path
         for kind, body in asked.items():
             sent = folder / kind
             sent.write_bytes(request(body))
-            results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
+            results: dict[str, list[Row]] = {name: [] for name in commands}
             for _ in range(rounds):
                 for name, served in running.items():
                     results[name].append(load(served, seconds, clients, sent))
@@ -227,22 +240,29 @@ def measure(model: Path, rounds: int, seconds: float, clients: int, folder: Path
             served.process.wait()
 
 
-def report(kind: str, results: dict[str, list[tuple[float, float, float]]]) -> None:
+def report(kind: str, results: dict[str, list[Row]]) -> None:
     """One line for each server, and the ratio."""
     for name, rows in results.items():
-        rate, median, p99 = (statistics.median(column) for column in zip(*rows, strict=True))
-        print(f"{kind:<8} {name:<5} {rate:8.0f} /s   median {median:6.2f} ms   p99 {p99:6.2f} ms")
-    ratios = [a[0] / b[0] for a, b in zip(results["lab"], results["peer"], strict=True)]
-    middle = statistics.median(ratios)
-    print(f"{kind:<8} ratio {middle:.2f} × ({min(ratios):.2f} to {max(ratios):.2f})")
+        rate, half, p99, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(
+            f"{kind:<8} {name:<5} {rate:7.0f} /s   median {half:6.2f} ms   p99 {p99:6.2f} ms   "
+            f"processor {cpu:5.0f} µs a request"
+        )
+    pairs = list(zip(results["lab"], results["peer"], strict=True))
+    rates = [a[0] / b[0] for a, b in pairs]
+    costs = [b[3] / a[3] for a, b in pairs]
+    print(
+        f"{kind:<8} ratio {statistics.median(rates):.2f} × ({min(rates):.2f} to {max(rates):.2f}), "
+        f"by processor time {statistics.median(costs):.2f} × ({min(costs):.2f} to {max(costs):.2f})"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 when measured, 1 when something is missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", type=Path, default=LAB_DOCKER / "model")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="load in each round")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=0.5, help="load in each round")
     parser.add_argument("--clients", type=int, default=8, help="connections kept open")
     options = parser.parse_args(arguments)
     if not (options.model / "model.json").exists():

@@ -82,9 +82,12 @@ def run() -> int:
     except (ModelError, OSError, ValueError) as error:
         log.event("failed", level="error", message=str(error))
         return 1
-    port = listener.getsockname()[1]
-    took = round(time.perf_counter() - STARTED, 3)
-    ready: dict[str, Any] = {"port": port, "model": model.about, "python": sys.version.split()[0], "seconds": took}
+    ready = {
+        "port": listener.getsockname()[1],
+        "model": model.about,
+        "python": sys.version.split()[0],
+        "seconds": round(time.perf_counter() - STARTED, 3),
+    }
     server = Server(_config(model), ready)
     stop.server = server
     if not stop.asked:

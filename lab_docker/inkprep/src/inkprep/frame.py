@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 Array = npt.NDArray[np.float32]
+Points = npt.NDArray[np.float64]
 
 CELLS = 8
 FULL = 16.0
@@ -85,27 +86,25 @@ class Fit:
     dy: float
 
 
-def stance(
-    xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], weights: npt.NDArray[Any]
-) -> Stance:
-    """Measure ink that lies at `xs`, `ys` with these weights."""
+def stance(inked: Points, outer: Points, weights: npt.NDArray[Any]) -> Stance:
+    """Measure a drawing: its balance from the places `inked` with their weights, its extent from
+    the places `outer`; both of shape (n, 2), x and y."""
+    xs, ys = inked[:, 0], inked[:, 1]
     total = float(weights.sum())
     mean_x, mean_y = float(weights @ xs) / total, float(weights @ ys) / total
     slant = _slant(xs - mean_x, ys - mean_y, weights)
-    upright = xs - slant * ys
+    upright, down = outer[:, 0] - slant * outer[:, 1], outer[:, 1]
     return Stance(
         slant,
         float(upright.min()),
         float(upright.max()),
-        float(ys.min()),
-        float(ys.max()),
+        float(down.min()),
+        float(down.max()),
         mean_x - slant * mean_y,
     )
 
 
-def _slant(
-    dx: npt.NDArray[np.float64], dy: npt.NDArray[np.float64], weights: npt.NDArray[Any]
-) -> float:
+def _slant(dx: Points, dy: Points, weights: npt.NDArray[Any]) -> float:
     """How far x moves for each unit of y, from the ink's second moments; 0 for a flat drawing."""
     weighed = weights * dy
     spread_y, spread_x = float(weighed @ dy), float(weights @ (dx * dx))

@@ -40,7 +40,8 @@ def from_image(picture: bytes | Path | Image.Image, *, max_pixels: int = MAX_PIX
         raise InkError("empty", "The picture is empty: no ink stands out from its paper.")
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     ys, xs = np.nonzero(ink > 0.3)
-    stand = stance(xs.astype(np.float64) + 0.5, ys.astype(np.float64) + 0.5, ink[ys, xs])
+    places = np.stack((xs, ys), axis=1).astype(np.float64) + 0.5
+    stand = stance(places, places, ink[ys, xs])
     placed = stand.fit(0.5)
     canvas = _place(ink, placed.scale, stand.slant, placed.dx, placed.dy)
     return pool(_thickness(canvas))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from inkprep.errors import InkError
-from inkprep.frame import CANVAS, INK, PEN_LEAST, PEN_MOST, Array, pool, stance
+from inkprep.frame import CANVAS, INK, PEN_LEAST, PEN_MOST, Array, Stance, pool, stance
 
 MAX_POINTS = 20_000
 """Points in one drawing; a pen that samples 200 times a second takes 100 s to get there."""
@@ -30,26 +31,41 @@ def from_strokes(strokes: Any) -> Array:
     low = points.min(axis=0)
     with np.errstate(over="ignore"):  # seen in the next line
         extent = float((points.max(axis=0) - low).max())
-    if not np.isfinite(extent):
+    if not math.isfinite(extent):
         raise InkError("not-finite", "The drawing is wider than a number can say.")
-    unit = extent if extent > 0.0 else 1.0
-    lines = [(line - low) / unit for line in lines]
-    stand = stance(*_ink(lines))
-    for line in lines:
-        line[:, 0] -= stand.slant * line[:, 1]
-    length = sum(_length(line) for line in lines)
+    points = (points - low) / (extent or 1.0)
+    ends = np.cumsum([len(line) for line in lines])
+    stand, length = _measure(points, ends)
     pen = (PEN_LEAST + PEN_MOST) / 2
     for _ in range(2):  # the pen's breadth narrows the room, the room sets the length
         placed = stand.fit(pen / 2)
         # As much ink as the training pictures have.
         pen = min(max(INK / (placed.scale * length + 1.0), PEN_LEAST), PEN_MOST)
-    shift = np.array([placed.dx, placed.dy])
-    return pool(_draw([line * placed.scale + shift for line in lines], pen))
+    points[:, 0] -= stand.slant * points[:, 1]
+    points *= placed.scale
+    points += (placed.dx, placed.dy)
+    return pool(_draw(points, ends, pen))
 
 
-def _length(line: Points) -> float:
-    step = line[1:] - line[:-1]
-    return float(np.sqrt((step * step).sum(axis=1)).sum())
+def _measure(points: Points, ends: npt.NDArray[np.int64]) -> tuple[Stance, float]:
+    """How the drawing stands, and the length of its lines once it stands upright.
+
+    Points lie close where the hand was slow: segments are weighed by their length, so that speed
+    does not matter. Each counts at two places, Gauss and Legendre's, which have exactly its first
+    and second moments.
+    """
+    step = points[1:] - points[:-1]
+    weights = np.hypot(step[:, 0], step[:, 1])
+    weights[ends[:-1] - 1] = 0.0  # from one stroke's end to the next one's start the pen is up
+    if not weights.any():
+        return stance(points, points, np.ones(len(points))), 0.0
+    middle = (points[1:] + points[:-1]) * 0.5
+    away = step * math.sqrt(1 / 12)
+    inked = np.concatenate((middle - away, middle + away))
+    stand = stance(inked, points, np.concatenate((weights, weights)))
+    upright = np.hypot(step[:, 0] - stand.slant * step[:, 1], step[:, 1])
+    upright[ends[:-1] - 1] = 0.0
+    return stand, float(upright.sum())
 
 
 def _parse(strokes: Any) -> list[Points]:
@@ -87,33 +103,14 @@ def _points(number: int, stroke: Any) -> Points:
     return line
 
 
-def _ink(lines: list[Points]) -> tuple[Points, Points, Points]:
-    """Where the ink is: two places on each segment, weighed by its length, and all points.
-
-    Points lie close where the hand was slow; weights by length make speed not matter. The two
-    places are Gauss and Legendre's: they have exactly the segment's first and second moments.
-    """
-    middles, weights = [], []
-    for line in lines:
-        if len(line) > 1:
-            step = line[1:] - line[:-1]
-            middle, away = (line[1:] + line[:-1]) / 2, step / np.sqrt(12.0)
-            middles += [middle - away, middle + away]
-            weights += [np.hypot(step[:, 0], step[:, 1])] * 2
-        # The points bound the ink; their weight is too small to move its balance.
-        middles.append(line)
-        weights.append(np.full(len(line), 1e-6))
-    every = np.concatenate(middles)
-    return every[:, 0], every[:, 1], np.concatenate(weights)
-
-
-def _draw(lines: list[Points], pen: float) -> Image.Image:
+def _draw(points: Points, ends: npt.NDArray[np.int64], pen: float) -> Image.Image:
     """Ink the lines, given in pixels of the working canvas, with round ends and corners."""
     image = Image.new("L", (CANVAS, CANVAS))
     ink = ImageDraw.Draw(image)
-    radius = pen / 2
-    for full in lines:
-        line = _thinned(full)
+    radius, start = pen / 2, 0
+    for end in ends.tolist():
+        line = _thinned(points[start:end])
+        start = end
         if len(line) > 1:
             ink.line(line.ravel().tolist(), fill=255, width=round(pen))
         for x, y in line[_corners(line)].tolist():
@@ -122,11 +119,11 @@ def _draw(lines: list[Points], pen: float) -> Image.Image:
 
 
 def _thinned(line: Points) -> Points:
-    """The line without the points that are less than a pixel and a half on from the last kept."""
+    """The line without the points that are less than four pixels on from the last kept."""
     if len(line) < 3:
         return line
     step = line[1:] - line[:-1]
-    reached = (np.sqrt((step * step).sum(axis=1)).cumsum() / 1.5).astype(np.int64)
+    reached = (np.hypot(step[:, 0], step[:, 1]).cumsum() * 0.25).astype(np.int64)
     kept = np.ones(len(line), dtype=bool)
     kept[1] = reached[0] > 0
     kept[2:-1] = reached[1:-1] != reached[:-2]
@@ -138,7 +135,7 @@ def _corners(line: Points) -> npt.NDArray[np.bool_]:
     at = np.ones(len(line), dtype=bool)
     if len(line) > 2:
         step = line[1:] - line[:-1]
-        length = np.sqrt((step * step).sum(axis=1))
-        along = (step[1:] * step[:-1]).sum(axis=1)
-        at[1:-1] = along < 0.9 * length[1:] * length[:-1]  # cos 26 degrees
+        length = np.hypot(step[:, 0], step[:, 1])
+        along = step[1:, 0] * step[:-1, 0] + step[1:, 1] * step[:-1, 1]
+        at[1:-1] = along < 0.7 * length[1:] * length[:-1]  # cos 45 degrees
     return at
