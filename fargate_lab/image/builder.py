@@ -19,6 +19,8 @@ from .target import Target
 
 #: One moment for every image: the same inputs must give the same digest (OCI `created`).
 CREATED = "1970-01-01T00:00:01Z"
+#: What an engine gives a container whose image sets no PATH (Docker's `DefaultPathEnv`).
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: What decides whether a layer must be written again, and the entries to write.
 _Parts = tuple[Any, list[Entry]]
 
@@ -162,8 +164,8 @@ def _installed(step: Step, found: list[wheels.Wheel]) -> _Parts:
 def _config(recipe: Recipe, base: Base, layers: list[tuple[Layer, Path]]) -> dict[str, Any]:
     """The image configuration: the base's, with the recipe's on top (as a Dockerfile does)."""
     inherited = dict(base.config.get("config") or {})
-    env = dict(item.split("=", 1) for item in inherited.get("Env") or [])
-    env.update(recipe.env)
+    given = dict(item.split("=", 1) for item in inherited.get("Env") or [])
+    env = {"PATH": DEFAULT_PATH, **given, **recipe.env}
     labels = {**(inherited.get("Labels") or {}), **recipe.config.get("Labels", {})}
     ports = {**(inherited.get("ExposedPorts") or {}), **recipe.config.get("ExposedPorts", {})}
     merged = {**inherited, **recipe.config, "Env": [f"{key}={value}" for key, value in env.items()]}
