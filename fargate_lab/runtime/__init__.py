@@ -1,0 +1,1 @@
+"""How a container is run: one `Driver` protocol, and the drivers behind it."""

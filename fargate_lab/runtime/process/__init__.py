@@ -1,0 +1,1 @@
+"""Containers as plain processes: nothing to install, no isolation but what is said in `notes`."""
