@@ -96,6 +96,8 @@ def page(address: str) -> Iterator[Page]:
 
 def run_all(view: Page, seconds: float = 240) -> list[str]:
     """Run every cell; the texts of outputs that are errors."""
+    # Cells sent before the kernel has answered are dropped without a word.
+    view.get_by_text("(ipykernel) | Idle").wait_for(timeout=60_000)
     view.get_by_role("menuitem", name="Run", exact=True).click()
     view.get_by_text("Run All Cells", exact=True).click()
     view.wait_for_function(BUSY, timeout=30_000)
