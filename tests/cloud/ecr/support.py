@@ -51,8 +51,8 @@ def descriptor(data: bytes, media_type: str) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": digest(data), "size": len(data)}
 
 
-def image(*layers: bytes, architecture: str = "amd64", **extra: Any) -> Image:
-    """An image of the given layers."""
+def image(*layers: bytes, architecture: str = "amd64", plain: bool = False, **extra: Any) -> Image:
+    """An image of the given layers; plain: they are no gzip, nor anything else."""
     config = json.dumps(
         {
             "os": "linux",
@@ -60,7 +60,7 @@ def image(*layers: bytes, architecture: str = "amd64", **extra: Any) -> Image:
             "config": {"Cmd": ["/hello"]},
             "rootfs": {
                 "type": "layers",
-                "diff_ids": [digest(gzip.decompress(data)) for data in layers],
+                "diff_ids": [digest(data if plain else gzip.decompress(data)) for data in layers],
             },
         }
     ).encode()
