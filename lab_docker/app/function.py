@@ -110,7 +110,7 @@ def _messages(records: list[Event]) -> dict[str, Any]:
 
 def run() -> int:
     """Start Lambda's runtime client; 1 where it is not installed or Lambda is not there."""
-    if "AWS_LAMBDA_RUNTIME_API" not in os.environ:
+    if not os.environ.get("AWS_LAMBDA_RUNTIME_API"):
         log.event(
             "failed",
             level="error",
