@@ -341,10 +341,13 @@ lab.check("3.4")
 # - AWS's basic scanning looks at operating system packages; language packages need *enhanced scanning* with Amazon Inspector. The lab's list is a small, dated sample.
 # - Since July 2025 a repository can be immutable with exceptions (`IMMUTABLE_WITH_EXCLUSION`), for instance for `latest`. Older questions know only two settings.
 # - Since November 2025 a lifecycle rule may also move images to an archive storage class instead of deleting them. The lab expires only.
-# - Older material says 10,000 images for each repository and 42,000 MiB for a layer. The cell below has what is current, with its date.
+# - Older material says 10,000 images for each repository and 42,000 MiB for a layer. The cell below has newer figures, and what storage costs, each with its source and date.
 
 # %%
-print(1)
+from fargate_lab.facts import fact
+
+for name in ("ecr.images_per_repository", "ecr.layer_size", "prices.surrounding.us_east_1_ecr_gb_month"):
+    print(fact(name).text, fact(name).cite())
 
 # %% [markdown]
 # ## In this notebook you have
