@@ -162,10 +162,10 @@ def engine(context: Path, base: str, where: str) -> dict[str, float]:
 def show(name: str, left: list[float], right: list[float], target: float) -> bool:
     """One line: medians, ratio and spread; whether the target is met."""
     ratio = statistics.median(left) / statistics.median(right)
-    spread = f"{min(left):.1f}–{max(left):.1f} s v. {min(right):.2f}–{max(right):.2f} s"
+    spread = f"{min(left):.1f}–{max(left):.1f} v. {min(right):.2f}–{max(right):.2f} s"
     print(
         f"{name:<24} docker {statistics.median(left):6.1f} s   "
-        f"ours {statistics.median(right):6.2f} s   ratio {ratio:5.1f} (target {target:g})   {spread}"
+        f"ours {statistics.median(right):6.2f} s   ratio {ratio:5.1f} (≥ {target:g})   {spread}"
     )
     return ratio >= target
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ CREATED = "1970-01-01T00:00:01Z"
 #: What an engine gives a container whose image sets no PATH (Docker's `DefaultPathEnv`).
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: What decides whether a layer must be written again, and the entries to write.
-_Parts = tuple[Any, list[Entry]]
+_Parts = tuple[Any, Callable[[], list[Entry]]]
 
 
 def build(
@@ -122,10 +122,8 @@ class _Work:
             "project": self._project,
             "files": self._files,
         }
-        inputs, found = makers[step.kind](step)
-        return self._cache.layer(
-            step.name, inputs, lambda: found, gzip=self._gzip, progress=self._progress
-        )
+        inputs, make = makers[step.kind](step)
+        return self._cache.layer(step.name, inputs, make, gzip=self._gzip, progress=self._progress)
 
     def _requirements(self, step: Step) -> _Parts:
         lock = self._recipe.context / step.source
@@ -153,12 +151,12 @@ class _Work:
         ]
         if not found:
             raise BuildError(f"layer {step.name!r} would be empty: {source} has no file for it.")
-        return entries.inputs(found), found
+        return entries.inputs(found), lambda: found
 
 
 def _installed(step: Step, found: list[wheels.Wheel]) -> _Parts:
     inputs = ["wheels", step.target, list(step.exclude), [wheel.digest for wheel in found]]
-    return inputs, wheels.installed(found, step.target, step.exclude)
+    return inputs, lambda: wheels.installed(found, step.target, step.exclude)
 
 
 def _config(recipe: Recipe, base: Base, layers: list[tuple[Layer, Path]]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import cache
+from pathlib import Path
 from typing import IO
 
 from .digests import CHUNK
@@ -63,7 +64,7 @@ def link(path: str, target: str) -> Entry:
 
 def clean(path: str) -> str:
     """The path inside an image without leading `/`; BuildError if it climbs out of the root."""
-    parts = [part for part in PurePosixPath(path).parts if part not in ("/", ".")]
+    parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
         raise BuildError(f"{path!r} is not a path inside an image.")
     return "/".join(parts)
@@ -91,15 +92,15 @@ def walk(source: Path, exclude: Iterable[str] = ()) -> Iterator[tuple[str, Path]
 
 
 def ignored(relative: str, patterns: Iterable[str]) -> bool:
-    """Whether a path is excluded: by its last name, by its whole path, or below such a folder."""
-    name = relative.rsplit("/", 1)[-1]
-    answer = False
-    for raw in patterns:
-        keep = raw.startswith("!")
-        pattern = raw.removeprefix("!").strip().strip("/").removeprefix("**/")
-        if fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(relative, pattern):
-            answer = not keep
-    return answer
+    """Whether a path, or its last name, matches one of the patterns (`*` crosses `/`)."""
+    pattern = _any_of(tuple(patterns))
+    return bool(pattern.match(relative) or pattern.match(relative.rpartition("/")[2]))
+
+
+@cache
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    plain = (pattern.strip("/").removeprefix("**/") for pattern in patterns)
+    return re.compile("|".join(fnmatch.translate(pattern) for pattern in plain) or r"(?!)")
 
 
 class DockerIgnore:
