@@ -140,9 +140,11 @@ class TaskDefinitions:
         family, revision = match.groups()
         if revision is not None:
             return self.store.get(KIND, call.scope, _key(family, int(revision)))
-        for _, document in reversed(self.store.items(KIND, call.scope, f"{family}:")):
-            if document["status"] == "ACTIVE":
-                return dict(document)
+        last = self.store.get(FAMILY_KIND, call.scope, family) or {"revision": 0}
+        for number in range(last["revision"], 0, -1):
+            document = self.store.get(KIND, call.scope, _key(family, number))
+            if document is not None and document["status"] == "ACTIVE":
+                return document
         return None
 
     def exists(self, call: Call, arn: str) -> bool:
