@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from fargate_lab import paths
 from fargate_lab.cli.console import CommandError, answer, say
@@ -124,13 +124,21 @@ def _run(lab: Lab) -> dict[str, Any]:
         networkConfiguration=prepare.network(lab),
     )
     arn = made["tasks"][0]["taskArn"]
-    ecs.get_waiter("tasks_running").wait(
-        cluster=names.CLUSTER,
-        tasks=[arn],
-        WaiterConfig=ONCE_A_MOMENT,
-    )
-    found = ecs.describe_tasks(cluster=names.CLUSTER, tasks=[arn])["tasks"][0]
-    return dict(found)
+    waiter = ecs.get_waiter("tasks_running")
+    try:
+        waiter.wait(cluster=names.CLUSTER, tasks=[arn], WaiterConfig=ONCE_A_MOMENT)
+    except WaiterError as error:
+        task = ecs.describe_tasks(cluster=names.CLUSTER, tasks=[arn])["tasks"][0]
+        raise CommandError(_why(task)) from error
+    return dict(ecs.describe_tasks(cluster=names.CLUSTER, tasks=[arn])["tasks"][0])
+
+
+def _why(task: Any) -> str:
+    """What ECS says of a task that does not run."""
+    said = [task["lastStatus"], task.get("stopCode"), task.get("stoppedReason")]
+    reasons = [c.get("reason") for c in task["containers"]]
+    text = "; ".join(str(word) for word in [*said, *reasons] if word)
+    return f"The task did not come to run: {text}\nWhat to do: python3 lab.py doctor"
 
 
 def _reads(url: str, digit: str) -> bool:
