@@ -68,19 +68,13 @@ lab.diagram()
 from pathlib import Path
 
 from fargate_lab.image import build
+from fargate_lab.lesson.style import BLUE, INK, axes
 
 image = build(Path("../lab_docker"), name="inkdigits")
-[layer.name for layer in image.layers]
-
-# %% [markdown]
-# The names stand lowest first. Now their sizes; the bars are drawn from the image you have just built.
-
-# %%
-from fargate_lab.lesson.style import BLUE, axes
-
-figure, chart = axes(7, 2.2, title="Size of each layer, in MB (logarithmic)")
-bars = chart.barh([layer.name for layer in image.layers], [layer.size / 1e6 for layer in image.layers], color=BLUE)
-chart.bar_label(bars, fmt="%.3g", padding=4, color="#7b8794")
+layers = image.layers[::-1]
+figure, chart = axes(7, 2.2, title="The layers, top to bottom (MB, logarithmic)")
+bars = chart.barh([la.name for la in layers], [la.size / 1e6 for la in layers], color=BLUE)
+chart.bar_label(bars, fmt="%.2g", padding=4, color=INK)
 chart.set_xscale("log")
 chart.margins(x=0.15)
 chart.invert_yaxis()
@@ -88,8 +82,8 @@ chart.invert_yaxis()
 # %% [markdown]
 # <details><summary>After you have run it</summary>
 #
-# The dependencies are the largest by far, and change rarely. The application is the smallest or nearly so, and changes most often. So it lies on top: an edit replaces only the top
-# layer, and a push sends only that. Chapter 02 measures it.
+# The dependencies are the largest by far, and change rarely. The application is among the smallest, and changes most often. So it lies on top: an edit replaces only the top layer,
+# and a push sends only that. Chapter 02 measures it.
 # </details>
 #
 # ## Stage 2: the registry
@@ -109,8 +103,8 @@ uri = ecr.describe_repositories(repositoryNames=["inkdigits"])["repositories"][0
 uri
 
 # %% [markdown]
-# ECR speaks the protocol that every registry speaks, so any tool can push: `docker push`, or the lab's `push`. It wants a password, which IAM gives out for 12 hours; the user name is
-# always `AWS`.
+# ECR speaks the protocol that every registry speaks, so any tool can push: `docker push`, or the lab's `push`. It wants a password, which ECR gives out for 12 hours. Then ask ECR what
+# it holds: the digest is the image's true name, computed from its content, and the tag `1.0` is a label on it. Two stages stand.
 
 # %%
 import base64
@@ -120,19 +114,8 @@ from fargate_lab.image import push
 token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
 user, _, password = base64.b64decode(token).decode().partition(":")
 pushed = push(image, f"{uri}:1.0", username=user, password=password)
-user
-
-# %% [markdown]
-# Ask ECR what it holds. The digest is the image's true name, computed from its content; the tag `1.0` is a label on it.
-
-# %%
 held = ecr.describe_images(repositoryName="inkdigits")["imageDetails"][0]
-held["imageTags"], held["imageDigest"] == image.digest
-
-# %% [markdown]
-# Two stages stand.
-
-# %%
+print("user", user, "tags", held["imageTags"], "same digest:", held["imageDigest"] == image.digest)
 lab.diagram()
 
 # %% [markdown]
@@ -159,12 +142,16 @@ definition = {
 }
 
 # %% [markdown]
-# **Predict first.** 1024 CPU units are one vCPU, so 333 would be about a third of one. Will ECS take it, round it, or refuse it?
+# **Predict first.** 1024 CPU units are one vCPU, so 333 would be about a third of one. Will ECS take it, round it, or refuse it? The last line prints what goes with 256 units; the lab keeps
+# such figures as facts with a source and a date.
 
 # %%
+from fargate_lab.facts import fact
+
 ecs = boto3.client("ecs")
 with lab.refused():
     ecs.register_task_definition(**definition | {"cpu": "333"})
+print(fact("fargate.sizes.cpu_256").cite())
 
 # %% [markdown]
 # <details><summary>After you have run it</summary>
@@ -173,20 +160,12 @@ with lab.refused():
 # stage costs nothing.
 # </details>
 #
-# 256 units go with these sizes of memory. The lab keeps such figures as dated facts with their sources:
-
-# %%
-from fargate_lab.facts import fact
-
-print(fact("fargate.sizes.cpu_256").cite())
-
-# %% [markdown]
 # 256 and 512 are a valid pair. Each registration makes a new *revision*, and a revision never changes. Look at the number after the colon.
 
 # %%
-registered = ecs.register_task_definition(**definition)["taskDefinition"]
-blueprint = registered["taskDefinitionArn"]
-blueprint.rsplit("/")[-1], registered["status"]
+blueprint = ecs.register_task_definition(**definition)["taskDefinition"]["taskDefinitionArn"]
+print(blueprint)
+lab.diagram()
 
 # %% [markdown]
 # ## Stage 4: the cluster
@@ -195,7 +174,8 @@ blueprint.rsplit("/")[-1], registered["status"]
 
 # %%
 cluster = ecs.create_cluster(clusterName="fargate-lab")["cluster"]
-cluster["status"], cluster["registeredContainerInstancesCount"]
+print(cluster["status"], cluster["registeredContainerInstancesCount"])
+lab.diagram()
 
 # %% [markdown]
 # <details><summary>After you have run it</summary>
@@ -226,7 +206,8 @@ task = ecs.describe_tasks(cluster="fargate-lab", tasks=[arn])["tasks"][0]
 task["lastStatus"], task["containers"][0]["imageDigest"] == image.digest
 
 # %% [markdown]
-# The container that runs has the digest of the image that you built: not a similar one, that one. Ask it something. These are stored strokes of a five, drawn by hand; `lab.url` is where the task's port is reached.
+# The container that runs has the digest of the image that you built: not a similar one, that one. Ask it something. These are stored strokes of a five, drawn by hand; `lab.url` says
+# where the task's port is reached.
 
 # %%
 import httpx
@@ -234,15 +215,12 @@ import httpx
 from fargate_lab.lesson.pad import samples
 
 answer = httpx.post(f"{lab.url(task)}/predict", json={"strokes": samples()["5"][0]}).json()
-answer["predictions"][0]["digit"]
-
-# %% [markdown]
-# A container with a library that this notebook lacks has read a drawing. The road is complete:
-
-# %%
+print("Your task reads:", answer["predictions"][0]["digit"])
 lab.diagram()
 
 # %% [markdown]
+# A container with a library that this notebook lacks has read a drawing, and the road is complete.
+#
 # In other words: **custom libraries** (1) go to a **registry** (2), a **blueprint** (3) refers to them, and a **runtime** (4 and 5) carries them out. Each stage knows only the one before it, by name: the
 # task definition names an image, `RunTask` names a task definition. That is why the order is what it is.
 #
@@ -279,13 +257,15 @@ doomed = ecs.run_task(**where, taskDefinition=broken)
 doomed["tasks"][0]["lastStatus"], doomed["failures"]
 
 # %% [markdown]
-# Both calls were accepted. Wait for the task, and ask it why it stopped.
+# Both calls were accepted. Wait for the task, and ask it why it stopped. The last line takes the broken revision out of use, because a name without a revision, such as `inkdigits`, means *the
+# latest ACTIVE revision*.
 
 # %%
-stopped = [doomed["tasks"][0]["taskArn"]]
-ecs.get_waiter("tasks_stopped").wait(cluster="fargate-lab", tasks=stopped, WaiterConfig=every_second)
-end = ecs.describe_tasks(cluster="fargate-lab", tasks=stopped)["tasks"][0]
+late = {"cluster": "fargate-lab", "tasks": [doomed["tasks"][0]["taskArn"]]}
+ecs.get_waiter("tasks_stopped").wait(**late, WaiterConfig=every_second)
+end = ecs.describe_tasks(**late)["tasks"][0]
 print(end["stopCode"], end["stoppedReason"], sep="\n")
+retired = ecs.deregister_task_definition(taskDefinition=broken)
 
 # %% [markdown]
 # <details><summary>After you have run it</summary>
@@ -296,12 +276,6 @@ print(end["stopCode"], end["stoppedReason"], sep="\n")
 # Compare the two breakages. 333 CPU units were refused while you watched. The missing image was accepted, and failed later, out of sight. Most trouble with ECS is of the second kind.
 # </details>
 #
-# A name without a revision means *the latest ACTIVE revision*, and that would now be the broken one. Take it out of use:
-
-# %%
-ecs.deregister_task_definition(taskDefinition=broken)["taskDefinition"]["status"]
-
-# %% [markdown]
 # ## Exercise 1.1
 #
 # A load test asks for half a vCPU. Register a further revision of `inkdigits` with **512 CPU units and 1024 MiB**, everything else as in `definition`.
