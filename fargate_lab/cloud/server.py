@@ -132,16 +132,14 @@ class Cloud:
             await respond(send, error.status, protocol.dumps(error.body()), error.code)
         except StoreError as error:
             log.error("%s: %s", action, error)
-            body = {"__type": "ServerException", "message": str(error)}
-            await respond(send, 500, protocol.dumps(body), "ServerException")
+            await respond_fault(send, str(error))
         except Exception:
             log.exception("%s.%s failed", target, action)
-            body = {
-                "__type": "ServerException",
-                "message": f"The lab failed at {action}. This is the lab's fault, not yours: "
+            await respond_fault(
+                send,
+                f"The lab failed at {action}. This is the lab's fault, not yours: "
                 f"{self.context.state_dir / 'cloud.log'} has the details.",
-            }
-            await respond(send, 500, protocol.dumps(body), "ServerException")
+            )
 
     async def _lab(self, path: str, scope: Scope, headers: dict[str, str], send: Send) -> None:
         query = dict(parse_qsl(scope["query_string"].decode()))
@@ -234,3 +232,9 @@ async def respond(
         headers.append((b"x-amzn-errortype", error.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def respond_fault(send: Send, message: str) -> None:
+    """Send AWS's answer to a failure that is not the caller's."""
+    body = {"__type": "ServerException", "message": message}
+    await respond(send, 500, protocol.dumps(body), "ServerException")
