@@ -62,7 +62,7 @@ def from_docker_archive(path: Path, layout: Path) -> Image:
             ]
     except (tarfile.TarError, KeyError, IndexError, ValueError) as wrong:
         raise ImageError(f"{path} is not a file of `docker save`: {wrong}") from None
-    return write_layout(layout, config=config, layers=layers, annotations={})
+    return write_layout(layout, config=config, layers=layers, name="base")
 
 
 def _read(archive: tarfile.TarFile, name: str) -> bytes:

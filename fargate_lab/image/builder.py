@@ -62,7 +62,7 @@ def build(
         Path(output) if output else state_dir() / "images" / name,
         config=_config(recipe, start, layers),
         layers=layers,
-        annotations={"org.opencontainers.image.ref.name": name},
+        name=name,
     )
 
 

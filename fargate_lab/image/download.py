@@ -54,7 +54,7 @@ def pull(
     files.write_atomically(blob_path(layout, digest), data)
     config = json.loads(blob_path(layout, manifest["config"]["digest"]).read_bytes())
     descriptor = {"mediaType": media_type, "digest": digest, "size": len(data)}
-    write_index(layout, descriptor, config)
+    write_index(layout, descriptor, config, where.tag)
     image = load(layout)
     if platform and image.platform != "/".join(platform.split("/")[:2]):
         raise ImageError(f"{where} is for {image.platform}, not for {platform}.")

@@ -17,6 +17,8 @@ from .files import place, write_atomically
 from .layers import NOTE_FILES, NOTE_NAME, NOTE_SIZE, Layer
 from .media import INDEXES, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, PLAIN_LAYERS
 
+#: What skopeo, umoci and others take for the tag of an image in a layout.
+REF_NAME = "org.opencontainers.image.ref.name"
 _writing = threading.Lock()
 
 
@@ -74,9 +76,12 @@ def write_layout(
     *,
     config: dict[str, Any],
     layers: Sequence[tuple[Layer, Path]],
-    annotations: dict[str, str],
+    name: str,
 ) -> Image:
-    """Make `layout` hold exactly this image; an interrupted call leaves the one before it."""
+    """Make `layout` hold exactly this image; an interrupted call leaves the one before it.
+
+    `name` is what the layout calls the image; it is no part of the image and of its digest.
+    """
     with _writing:
         for layer, source in layers:
             place(source, blob_path(layout, layer.digest))
@@ -86,16 +91,17 @@ def write_layout(
             "mediaType": OCI_MANIFEST,
             "config": _put(layout, config_bytes, OCI_CONFIG),
             "layers": [layer.descriptor() for layer, _ in layers],
-            "annotations": annotations,
         }
-        write_index(layout, _put(layout, encode(manifest), OCI_MANIFEST), config)
+        write_index(layout, _put(layout, encode(manifest), OCI_MANIFEST), config, name)
     return load(layout, known=[layer for layer, _ in layers])
 
 
-def write_index(layout: Path, descriptor: dict[str, Any], config: dict[str, Any]) -> None:
+def write_index(
+    layout: Path, descriptor: dict[str, Any], config: dict[str, Any], name: str
+) -> None:
     """Name the one image of a layout, then drop the blobs that it does not need."""
     platform = {key: config[key] for key in ("architecture", "os", "variant") if config.get(key)}
-    entry = {**descriptor, "platform": platform}
+    entry = {**descriptor, "platform": platform, "annotations": {REF_NAME: name}}
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}
     write_atomically(layout / "oci-layout", encode({"imageLayoutVersion": "1.0.0"}))
     write_atomically(layout / "index.json", encode(index))

@@ -39,7 +39,7 @@ def tar(*members: Member, mode: int = 0o755, format: int = tarfile.PAX_FORMAT) -
     return out.getvalue()
 
 
-def run(tmp_path: Path, *layers: bytes, **options: int) -> Path:
+def run(tmp_path: Path, *layers: bytes, max_bytes: int = module.MAX_BYTES) -> Path:
     """Unpack layers; a sentinel beside the root must stay as it is."""
     outside = tmp_path / "outside"
     outside.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ def run(tmp_path: Path, *layers: bytes, **options: int) -> Path:
         path.write_bytes(data)
         blobs.append((path, LAYER_GZIP if data[:2] == b"\x1f\x8b" else LAYER_TAR))
     try:
-        return unpack(blobs, tmp_path / "root", **options)
+        return unpack(blobs, tmp_path / "root", max_bytes=max_bytes)
     finally:
         assert os.listdir(outside) == ["sentinel"]
         assert (outside / "sentinel").read_text() == "untouched"
