@@ -120,7 +120,9 @@ def imported(folder: str) -> set[str]:
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.split(".")[0])
-    local = {"fargate_lab", "lab_docker", "tests", "inkprep", "app", "drawn", "train", "conftest"}
+    # lab_docker's programs and library are imported by their own names, as inside the image.
+    inside = {p.stem for p in (ROOT / "lab_docker").rglob("*.py")} | {"app", "inkprep"}
+    local = {"fargate_lab", "lab_docker", "tests", "benchmarks", "conftest"} | inside
     return found - set(sys.stdlib_module_names) - local
 
 
