@@ -27,7 +27,7 @@ import numpy.typing as npt
 NAME, VERSION = "inkdigits", "1.0.0"
 COPIES = 24
 HIDDEN = (128, 64)
-ROUNDS = 22
+ROUNDS = 12
 FINE = 32
 """Pixels a side of the grid that a picture is disturbed on."""
 
@@ -140,8 +140,8 @@ def _fit(pictures: Array, labels: Labels, seed: int) -> Any:
     network = MLPClassifier(
         HIDDEN,
         alpha=1e-3,
-        batch_size=128,
-        learning_rate_init=2e-3,
+        batch_size=256,
+        learning_rate_init=4e-3,
         max_iter=ROUNDS,
         n_iter_no_change=ROUNDS,
         random_state=seed,
