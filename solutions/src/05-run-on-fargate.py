@@ -296,7 +296,7 @@ timeline.draw([task, done, starved, missing], ["server", "done", "out of memory"
 # %% [markdown]
 # ## Exercises
 #
-# **5.1** Run *two* tasks of `inkdigits` with one call, marked `startedBy="exercise-5.1"`, and wait until both run. Both listen on port 8080: why is that no conflict?
+# **5.1** Run *two* tasks of `inkdigits` with one call, marked `startedBy="exercise-5-1"`, and wait until both run. Both listen on port 8080: why is that no conflict?
 
 # %% exercise="5.1"
 ### BEGIN SOLUTION
@@ -305,7 +305,7 @@ both = ecs.run_task(
     launchType="FARGATE",
     taskDefinition="inkdigits",
     networkConfiguration=network,
-    startedBy="exercise-5.1",
+    startedBy="exercise-5-1",
     count=2,
 )["tasks"]
 ecs.get_waiter("tasks_running").wait(
@@ -357,8 +357,8 @@ lab.check("5.3")
 # %%
 from fargate_lab.facts import fact
 
-for name in ("start_times.fargate_probe", "quotas.fargate_on_demand_vcpu"):
-    print(fact(name).cite())
+for name in ("start_times.fargate_probe", "quotas.fargate_vcpu"):
+    print(fact(name).text, f"({fact(name).as_of}, {fact(name).confidence})")
 
 # %% [markdown]
 # ## In this notebook you have

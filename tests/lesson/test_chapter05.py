@@ -71,9 +71,9 @@ def test_two_tasks(ready: Lab) -> None:
     assert "the mark tells them from others" in missing(ready, "5.1")
     run("inkdigits", "tasks_running")
     assert "the mark tells them from others" in missing(ready, "5.1")
-    arns = run("inkdigits", "tasks_running", startedBy="exercise-5.1")
+    arns = run("inkdigits", "tasks_running", startedBy="exercise-5-1")
     assert "a second task: count=2" in missing(ready, "5.1")
-    arns += run("inkdigits", "tasks_running", startedBy="exercise-5.1")
+    arns += run("inkdigits", "tasks_running", startedBy="exercise-5-1")
     assert ready.check("5.1").passed
     ecs = boto3.client("ecs")
     for arn in arns:
@@ -84,7 +84,7 @@ def test_two_tasks(ready: Lab) -> None:
 
 def test_two_tasks_of_another_family(ready: Lab) -> None:
     waiting = {"containerOverrides": [{"name": "once", "command": ["import time; time.sleep(60)"]}]}
-    run("inkdigits-once", "tasks_running", startedBy="exercise-5.1", overrides=waiting, count=2)
+    run("inkdigits-once", "tasks_running", startedBy="exercise-5-1", overrides=waiting, count=2)
     assert "tasks of the family inkdigits | tasks of inkdigits-once" in missing(ready, "5.1")
 
 

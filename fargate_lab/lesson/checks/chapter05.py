@@ -54,21 +54,21 @@ def _once_commands() -> list[tuple[dict[str, Any], str]]:
         "RunTask can start several equal tasks in one call. Which parameter says how many?",
         "Take the chapter's run_task call, add count and startedBy, and wait for both ARNs.",
         'ecs.run_task(cluster="fargate-lab", launchType="FARGATE", taskDefinition="inkdigits", '
-        'networkConfiguration=network, startedBy="exercise-5.1", count=2), then the waiter '
+        'networkConfiguration=network, startedBy="exercise-5-1", count=2), then the waiter '
         "tasks_running with the ARNs of all returned tasks.",
     ),
 )
 def two_at_once(lab: Lab) -> str:
-    """Two running tasks of inkdigits carry startedBy exercise-5.1."""
-    marked = [t for t in _tasks("RUNNING") if t.get("startedBy") == "exercise-5.1"]
+    """Two running tasks of inkdigits carry startedBy exercise-5-1."""
+    marked = [t for t in _tasks("RUNNING") if t.get("startedBy") == "exercise-5-1"]
     if not marked:
-        ended = [t for t in _tasks("STOPPED") if t.get("startedBy") == "exercise-5.1"]
+        ended = [t for t in _tasks("STOPPED") if t.get("startedBy") == "exercise-5-1"]
         if ended:
             raise Missing(
                 "two tasks that still run; start them again and check before stopping them",
                 found=f"{len(ended)} stopped: {ended[0].get('stoppedReason', 'no reason')}",
             )
-        raise Missing('tasks with startedBy="exercise-5.1"; the mark tells them from others')
+        raise Missing('tasks with startedBy="exercise-5-1"; the mark tells them from others')
     others = sorted({_family(t) for t in marked} - {names.FAMILY})
     if others:
         raise Missing(f"tasks of the family {names.FAMILY}", found=f"tasks of {', '.join(others)}")
