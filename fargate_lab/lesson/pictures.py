@@ -99,7 +99,8 @@ def cells(pictures: Mapping[str, Sequence[Sequence[float]]], labels: Sequence[st
         for place, values in zip(places, row, strict=True):
             place.imshow(np.reshape(values, (8, 8)), cmap="gray_r", vmin=0, vmax=16)
             place.set(xticks=[], yticks=[])
-            place.spines[:].set_visible(False)
+            # The frame shows where on the paper the digit stands.
+            place.spines[:].set(visible=True, color=INK, linewidth=0.6)
         places[0].set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
     for place, label in zip(grid[0], labels, strict=True):
         place.set_title(label, color=INK, fontsize=11)

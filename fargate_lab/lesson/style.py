@@ -17,9 +17,11 @@ SKY, PURPLE, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
 CYCLE = [BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY]
 INK = "#7b8794"
 """Text and axes: a grey with contrast enough on white and on near-black."""
+_INK_BELOW = "#75808e"
+# Jupyter puts a dark box behind a transparent picture whose tick labels are all light (brighter than
+# half), a light one where all are dark. One axis just below the half, one just above: no box.
 
 SETTINGS: Any = {
-    "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
     "savefig.transparent": True,
@@ -35,7 +37,7 @@ SETTINGS: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "xtick.color": INK,
-    "ytick.color": INK,
+    "ytick.color": _INK_BELOW,
     "legend.frameon": False,
     "axes.prop_cycle": cycler(color=CYCLE),
     "svg.hashsalt": "fargate-ml-lab",
@@ -51,6 +53,9 @@ def axes(width: float = 8.0, height: float = 3.2, *, title: str = "") -> tuple[F
     try:
         figure, pair = plt.subplots(figsize=(width, height), layout="constrained")
         pair.set_title(title)
+        # No background: the page shows through. Only the patch is hidden, for a figure whose colour
+        # is transparent gets a box of JupyterLab's choosing behind it.
+        figure.patch.set_visible(False)
     finally:
         mpl.rcParams.update(before)
     return figure, pair

@@ -218,7 +218,7 @@ pictures.sent({
     "edit app, app first": {name: size[name] for name in own},
     "edit inkprep": {name: size[name] for name in own[1:]},
     "nothing changed": {},
-})  # fmt: skip
+})
 
 # %% [markdown]
 # **What changes least lies lowest.** `COPY . .` before `pip install` is the classic mistake: every edit then re-installs and re-sends all dependencies.
