@@ -14,9 +14,18 @@ def owner_of(state_dir: Path) -> str:
 
 
 def choose(runtime: str, state_dir: Path, cache_dir: Path) -> Driver:
-    """The driver for a runtime's name; raises DriverUnavailable."""
-    if runtime == "docker":
-        raise DriverUnavailable("The docker runtime is not part of this version of the lab.")
+    """The driver for a runtime's name; raises DriverUnavailable.
+
+    `auto` takes Docker where an engine answers within a second, processes elsewhere.
+    """
+    if runtime in ("auto", "docker"):
+        from fargate_lab.runtime.engine.driver import DockerDriver
+
+        try:
+            return DockerDriver.connect(owner_of(state_dir), state_dir)
+        except DriverUnavailable:
+            if runtime == "docker":
+                raise
     from fargate_lab.runtime.process.driver import ProcessDriver
 
     return ProcessDriver(state_dir, cache_dir)

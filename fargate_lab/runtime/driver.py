@@ -87,6 +87,8 @@ class HostSpec:
     """CPU units of the task; 1024 is one vCPU."""
     memory: int
     """MiB of the task."""
+    ports: tuple[int, ...] = ()
+    """The container ports of its definition."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,11 @@ class TaskAgent:
             self.context.port,
             int(self.record.get("cpu") or 0),
             int(self.record.get("memory") or 0),
+            tuple(
+                mapping["containerPort"]
+                for container in self.containers
+                for mapping in container.definition.get("portMappings") or ()
+            ),
         )
         try:
             self._host = self._driver().open_host(spec)

@@ -58,6 +58,7 @@ def watch(
     begin = time.monotonic()
     status, failures, pause, counted = "UNKNOWN", 0, FIRST_PROBE, begin
     while not stopped.wait(pause):
+        asked = time.monotonic()
         code, _ = container.execute(check.command, check.timeout)
         now = time.monotonic()
         if stopped.is_set():
@@ -71,7 +72,8 @@ def watch(
                 failures += now - begin >= check.start_period
             found = "UNHEALTHY" if failures >= check.retries else status
             # Until it first answered: soon again, but never so often that probing is the load.
-            pause = check.interval if status == "HEALTHY" else min(check.interval, pause * 1.5)
+            soon = max(pause * 1.5, 4 * (now - asked))
+            pause = check.interval if status == "HEALTHY" else min(check.interval, soon)
         if found != status:
             status = found
             report(status)
