@@ -18,8 +18,8 @@ CYCLE = [BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY]
 INK = "#7b8794"
 """Text and axes: a grey with contrast enough on white and on near-black."""
 _INK_BELOW = "#75808e"
-# Jupyter puts a dark box behind a transparent picture whose tick labels are all light (brighter than
-# half), a light one where all are dark. One axis just below the half, one just above: no box.
+# Jupyter puts a dark box behind a transparent picture whose tick labels are all light (brighter
+# than half), a light one where all are dark. One axis just below half, one just above: no box.
 
 SETTINGS: Any = {
     "axes.facecolor": "none",

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from fargate_lab.lesson.style import BLUE, GREEN, ORANGE, PURPLE, SKY, axes
+from fargate_lab.lesson.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, axes
 
 PHASES = (
     ("provision", "createdAt", "pullStartedAt", SKY, "//"),
@@ -60,5 +60,7 @@ def draw(tasks: Sequence[dict[str, Any]], labels: Sequence[str] = ()) -> Figure:
     pair.set_yticks(range(len(rows)), rows)
     pair.invert_yaxis()
     pair.set_xlabel("seconds since RunTask")
-    pair.legend(ncols=len(named), loc="lower center", bbox_to_anchor=(0.5, -1.1 / (1 + len(tasks))))
+    figure.legend(
+        loc="outside lower center", ncols=max(1, len(named)), labelcolor=INK, frameon=False
+    )
     return figure

@@ -74,7 +74,7 @@ image = build(Path("../lab_docker"), name="inkdigits")
 layers = image.layers[::-1]
 figure, chart = axes(7, 2.2, title="The layers, top to bottom (MB, logarithmic)")
 bars = chart.barh([la.name for la in layers], [la.size / 1e6 for la in layers], color=BLUE)
-chart.bar_label(bars, fmt="%.2g", padding=4, color=INK)
+chart.bar_label(bars, fmt="%.3g", padding=4, color=INK)
 chart.set_xscale("log")
 chart.margins(x=0.15)
 chart.invert_yaxis()
@@ -174,7 +174,7 @@ lab.diagram()
 
 # %%
 cluster = ecs.create_cluster(clusterName="fargate-lab")["cluster"]
-print(cluster["status"], cluster["registeredContainerInstancesCount"])
+print(cluster["status"], "with", cluster["registeredContainerInstancesCount"], "machines")
 lab.diagram()
 
 # %% [markdown]

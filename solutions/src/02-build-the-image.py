@@ -350,7 +350,7 @@ lab.check("2.3")
 #
 # ## Where this stops being true
 #
-# - Here the base layer is this machine's own Python, so that no download is needed. In production, take an official base image and pin it by digest.
+# - Here the base layer is this machine's own Python, so that no download is needed. (On macOS and Windows that layer is missing, and the lab runs the image with its own Python.) In production, take an official base image and pin it by digest.
 # - Layers are plain tar here, for speed. Registries usually hold gzip or zstd. AWS says that Fargate's lazy loading with SOCI does not work with zstd.
 # - `docker build` on an Apple silicon or Graviton machine makes an arm64 image. A task definition that says `X86_64` then fails at start with `exec format error` (chapter 4).
 # - The exam still calls the format "Docker image". ECR and Fargate take both Docker's and OCI's media types.

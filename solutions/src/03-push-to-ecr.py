@@ -44,7 +44,7 @@ print(uri, repository["imageTagMutability"], repository["imageScanningConfigurat
 # %% [markdown]
 # ## The token
 #
-# A registry speaks HTTP with a user name and a password. IAM has neither, so ECR sells tickets: `GetAuthorizationToken` turns your AWS credentials into a password for a while.
+# A registry speaks HTTP with a user name and a password. IAM has neither, so ECR issues tickets: `GetAuthorizationToken` turns your AWS credentials into a password for a while.
 # This is what `aws ecr get-login-password` calls. Look at the user name and at the time: 12 hours from now.
 
 # %%
@@ -228,8 +228,7 @@ print(sorted(i["imageTag"] for i in left))
 #
 # ## What a scan finds
 #
-# `scanOnPush` compares the packages in an image with a list of published weaknesses. Here the list is short, dated, and about Python packages; on AWS it also covers the operating system and is
-# renewed daily.
+# `scanOnPush` compares what is installed in an image with a list of published weaknesses. Here the list is short, dated, and about Python packages.
 #
 # A scanner reads what packages say about themselves: `METADATA` in each `*.dist-info`. So an image that holds nothing but the metadata of an old Pillow, 9.5.0, is enough to see findings. Make and
 # push it.

@@ -352,7 +352,7 @@ lab.check("5.3")
 #
 # - Time: this machine starts a task in about a second. The cell below prints what was measured on AWS.
 # - Addresses: in the lab a task's private and public address are addresses of this machine. On AWS the private one lies in the subnet.
-# - The local cluster has as much capacity as this machine; on AWS the quota of Fargate vCPUs limits it.
+# - Capacity: the Region's quota of Fargate vCPUs holds here as on AWS, but beneath it is only this machine; on AWS the quota can be raised.
 
 # %%
 from fargate_lab.facts import fact

@@ -98,7 +98,9 @@ def memory_by_override(lab: Lab) -> str:
     ended_well = [t for t, _ in tries if t["containers"][0].get("exitCode") == 0]
     for task in overridden:
         if task["containers"][0].get("exitCode") == 0:
-            return f"exit code 0 with {task['memory']} MiB, on revision memory unchanged"
+            return (
+                f"exit code 0 with {task['memory']} MiB by override; the revision stayed as it was"
+            )
     if not tries:
         raise Missing(f"a stopped task of inkdigits-once whose command has {BLOCK} * 2**20)")
     if ended_well:
