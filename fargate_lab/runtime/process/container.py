@@ -81,6 +81,16 @@ class ProcessContainer:
             "mapped": self.host.driver.addresses.mapped,
             "net": str(self.host.net),
             "cloud_port": self.host.spec.cloud_port,
+            "pycache": str(self.host.driver.cache_dir / "pycache"),
+            "paths": {
+                "own": {path: str(folder) for path, folder in own.items()},
+                "root": str(root.root),
+                "upper": str(self.folder / "upper"),
+                "outside": [
+                    str(p) + os.sep
+                    for p in (self.host.driver.state_dir, self.host.driver.cache_dir)
+                ],
+            },
         }
         self.notes = interpreter.notes
         path = launch.write_boot(boot, interpreter, config)

@@ -27,6 +27,8 @@ from fargate_lab.runtime.process.guard import MemoryGuard
 NOTES = [
     "Containers are plain processes of your user: files, network and other processes of this "
     "machine are within their reach. Run only images you trust.",
+    "Paths of the image are translated in arguments, in variables and for Python's own open() and "
+    "os functions; compiled libraries that open a fixed path see this machine's files.",
     "The task definition's user, readonlyRootFilesystem, ulimits and CPU units are not enforced; "
     "memory limits are (checked ten times a second).",
     "python and python3 are this machine's own Python with the image's libraries; other programs "
@@ -124,6 +126,12 @@ class ProcessHost:
             container.remove()
         self.driver.addresses.give_back(self.spec.task_id)
         remove_folder(self.spec.folder)
+        kept = (
+            self.driver.cache_dir
+            / "pycache"
+            / self.spec.folder.relative_to(self.spec.folder.anchor)
+        )
+        shutil.rmtree(kept, ignore_errors=True)
 
 
 def remove_folder(folder: Path) -> None:

@@ -252,6 +252,92 @@ class Substitutes:
         return None
 
 
+class Paths:
+    """The container's absolute paths as this machine's: for what Python itself opens.
+
+    Files of the image are shared by all containers, so what is written over them goes to a folder
+    of this container's own.
+    """
+
+    def __init__(self, config):
+        self.own = sorted(config["own"].items(), key=lambda item: -len(item[0]))
+        self.root, self.upper = config["root"], config["upper"]
+        self.outside = (*config["outside"], "/proc/", "/sys/", "/dev/")
+
+    def __call__(self, path, writing=False):
+        """The file behind a path; anything that is no path of the image stays as it is."""
+        if isinstance(path, int):
+            return path
+        text = os.fspath(path)
+        if not isinstance(text, str) or not text.startswith("/") or text.startswith(self.outside):
+            return path
+        text = os.path.normpath(text).replace(os.sep, "/")
+        for prefix, folder in self.own:
+            if text == prefix or text.startswith(prefix + "/"):
+                return folder + text[len(prefix) :]
+        upper, lower = self.upper + text, self.root + text
+        if _lexists(upper):
+            return upper
+        if writing and os.path.isdir(_parent(lower)):
+            os.makedirs(_parent(upper), exist_ok=True)
+            if _lexists(lower) and not os.path.isdir(lower):
+                import shutil
+
+                shutil.copyfile(lower, upper)
+            return upper
+        return lower if _lexists(lower) else path
+
+
+_lstat = os.lstat
+_parent = os.path.dirname
+
+
+def _lexists(path):
+    try:
+        _lstat(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def patch_paths(paths):
+    """Let open() and the functions of `os` see the container's files."""
+    import io
+
+    raw_open, raw_os_open = io.open, os.open
+    changing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+    def opened(file, mode="r", *rest, **options):
+        return raw_open(paths(file, bool(set("wax+") & set(mode))), mode, *rest, **options)
+
+    def os_opened(path, flags, *rest, **options):
+        return raw_os_open(paths(path, bool(flags & changing)), flags, *rest, **options)
+
+    builtins.open = io.open = opened
+    os.open = os_opened
+    for name in ("stat", "lstat", "access", "readlink", "chdir", "utime", "chmod"):
+        _patch_path(name, paths, writing=False, count=1)
+    for name in ("listdir", "scandir"):
+        _patch_path(name, paths, writing=False, count=1)
+    for name in ("mkdir", "remove", "unlink", "rmdir", "truncate"):
+        _patch_path(name, paths, writing=True, count=1)
+    for name in ("rename", "replace", "link"):
+        _patch_path(name, paths, writing=True, count=2)
+
+
+def _patch_path(name, paths, writing, count):
+    function = getattr(os, name, None)
+    if function is None:
+        return
+
+    def patched(*arguments, **options):
+        moved = [paths(a, writing) for a in arguments[:count]]
+        return function(*moved, *arguments[count:], **options)
+
+    patched.__name__ = name
+    setattr(os, name, patched)
+
+
 def hide_shim(kind, value, trace):
     """Print an uncaught error as Python would without this module."""
     own = trace
@@ -323,6 +409,9 @@ def main(boot, config):
     if config["substitutes"]:
         sys.meta_path.insert(0, Substitutes(config["substitutes"], config["lab_site"]))
     patch_sockets(Addresses(config))
+    patch_paths(Paths(config["paths"]))
+    # Byte code is kept outside of the image: a second start need not compile it again.
+    sys.pycache_prefix, sys.dont_write_bytecode = config["pycache"], False
     if config["site"]:
         import site
 
