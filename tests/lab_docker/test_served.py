@@ -275,6 +275,7 @@ def test_healthz_answers_while_large_pictures_are_read(starter: Start) -> None:
     server = starter("serve")
     large = picture(size=(3_900, 3_900))
     with ThreadPoolExecutor(6) as pool:
+        begun = time.monotonic()
         busy = [pool.submit(server.ask, "/predict", large, "image/png") for _ in range(6)]
         slowest = 0.0
         while not all(future.done() for future in busy):
@@ -282,7 +283,8 @@ def test_healthz_answers_while_large_pictures_are_read(starter: Start) -> None:
             assert server.ask("/healthz")[0] == 200
             slowest = max(slowest, time.monotonic() - started)
         assert all(future.result()[0] == 200 for future in busy)
-    assert slowest < 1.0
+    # Read on the loop itself, the six would have been answered first.
+    assert slowest < (time.monotonic() - begun) / 2
     assert server.stop() == 0
 
 
