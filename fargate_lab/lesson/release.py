@@ -132,7 +132,8 @@ def drift(root: Path | None = None) -> list[str]:
     found: list[str] = []
     texts = sources(root)
     for folder in ("solutions", "notebooks"):
-        stray = {p.stem for p in (root / folder).glob("*.ipynb")} ^ {s.stem for s in texts}
+        # A name that begins with a dot is an editor's or a tool's copy.
+        stray = {p.stem for p in (root / folder).glob("[!.]*.ipynb")} ^ {s.stem for s in texts}
         found += [f"{folder}/{name}.ipynb has no counterpart" for name in sorted(stray)]
     for source in texts:
         made = chapter(source, texts)
