@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
-
 from fargate_lab.facts import facts
 from fargate_lab.lesson.style import BLUE, INK, VERMILLION, axes
 
@@ -15,10 +13,10 @@ def matrix() -> dict[int, list[int]]:
     return {cpu: sizes[cpu] for cpu in sorted(sizes) if cpu <= 16384}
 
 
-def draw(cpu: int, memory: int) -> Figure:
+def draw(cpu: int, memory: int) -> None:
     """Every valid pair as a dot, and one pair (CPU units, MiB) marked: on a dot or off it."""
     sizes = matrix()
-    figure, pair = axes(8.4, 3.6, title="CPU and memory that Fargate takes")
+    _, pair = axes(8.4, 3.6, title="CPU and memory that Fargate takes")
     for units, memories in sizes.items():
         pair.scatter(memories, [units] * len(memories), s=26, color=BLUE, zorder=2)
     valid = memory in sizes.get(cpu, [])
@@ -36,7 +34,6 @@ def draw(cpu: int, memory: int) -> Figure:
     pair.set_xlabel("memory, GiB")
     pair.set_ylabel("vCPU")
     pair.grid(color=INK, alpha=0.2)
-    return figure
 
 
 def _gib(mib: int) -> str:

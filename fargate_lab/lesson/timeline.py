@@ -6,8 +6,6 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from fargate_lab.lesson.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, axes
 
 PHASES = (
@@ -38,7 +36,7 @@ def spans(task: dict[str, Any]) -> list[tuple[str, float, float]]:
     return found
 
 
-def draw(tasks: Sequence[dict[str, Any]], labels: Sequence[str] = ()) -> Figure:
+def draw(tasks: Sequence[dict[str, Any]], labels: Sequence[str] = ()) -> None:
     """Tasks one under another, each phase as long as it took.
 
     tasks are DescribeTasks' descriptions; labels stand at the left (default: the ids' first six).
@@ -63,4 +61,3 @@ def draw(tasks: Sequence[dict[str, Any]], labels: Sequence[str] = ()) -> Figure:
     figure.legend(
         loc="outside lower center", ncols=max(1, len(named)), labelcolor=INK, frameon=False
     )
-    return figure

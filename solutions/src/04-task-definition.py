@@ -71,7 +71,7 @@ again = [
 # %%
 from fargate_lab.lesson import sizes
 
-sizes.draw(cpu=256, memory=512);
+sizes.draw(cpu=256, memory=512)
 
 # %% [markdown]
 # A pair that is not on the grid is refused when you register it, not when you run it. Both forms of writing are accepted: `"512"` and `".5 vCPU"`, `"4096"` and `"4 GB"`.
@@ -79,7 +79,7 @@ sizes.draw(cpu=256, memory=512);
 # %%
 with lab.refused():
     ecs.register_task_definition(**{k: smallest[k] for k in keep} | {"cpu": "333", "memory": "99999"})
-sizes.draw(cpu=333, memory=99999);
+sizes.draw(cpu=333, memory=99999)
 
 # %% [markdown]
 # ## Two roles
@@ -292,7 +292,8 @@ lab.diagram()
 
 # %% exercise="4.1"
 ### BEGIN SOLUTION
-ecs.register_task_definition(**blueprint | {"family": "inkdigits-big", "cpu": "2048", "memory": "4096"});
+big = {"family": "inkdigits-big", "cpu": "2048", "memory": "4096"}
+registered = ecs.register_task_definition(**blueprint | big)
 ### END SOLUTION
 
 # %% check="4.1"
@@ -313,9 +314,9 @@ colleague = blueprint | {
 # %% exercise="4.2"
 ### BEGIN SOLUTION
 mended = web | {"privileged": False, "portMappings": [{"containerPort": 8080, "hostPort": 8080}]}
-ecs.register_task_definition(
+registered = ecs.register_task_definition(
     **colleague | {"networkMode": "awsvpc", "containerDefinitions": [mended]}
-);
+)
 ### END SOLUTION
 
 # %% check="4.2"
@@ -330,7 +331,7 @@ lab.check("4.2")
 patient = changed(
     {"family": "inkdigits-batch", "ephemeralStorage": {"sizeInGiB": 60}}, stopTimeout=90
 )
-ecs.register_task_definition(**patient);
+registered = ecs.register_task_definition(**patient)
 ### END SOLUTION
 
 # %% check="4.3"

@@ -291,7 +291,7 @@ why(task)
 # %%
 from fargate_lab.lesson import timeline
 
-timeline.draw([task, done, starved, missing], ["server", "done", "out of memory", "no image"]);
+timeline.draw([task, done, starved, missing], ["server", "done", "out of memory", "no image"])
 
 # %% [markdown]
 # ## Exercises
