@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..paths import state_dir
-from . import bases, entries, made, wheels
+from . import bases, bytecode, entries, made, wheels
 from .bases import Base
 from .entries import Entry
 from .errors import BuildError
@@ -114,6 +114,7 @@ class _Work:
         self._recipe, self._target, self._cache = recipe, target, cache
         self._gzip, self._model, self._progress = gzip, model, progress
         self._ignore = entries.DockerIgnore(recipe.context)
+        self._told_no_compiler = False
 
     def layer(self, step: Step) -> Layer:
         """The layer of one step, from the cache where its inputs are known."""
@@ -127,11 +128,34 @@ class _Work:
 
     def _requirements(self, step: Step) -> _Parts:
         lock = self._recipe.context / step.source
-        return _installed(step, wheels.resolve(lock, self._target, progress=self._progress))
+        return self._installed(step, wheels.resolve(lock, self._target, progress=self._progress))
 
     def _project(self, step: Step) -> _Parts:
         wheel = made.library_wheel(self._recipe.context / step.source, self._progress)
-        return _installed(step, [wheel])
+        return self._installed(step, [wheel])
+
+    def _installed(self, step: Step, found: list[wheels.Wheel]) -> _Parts:
+        by = self._compiler() if step.bytecode else None
+        inputs = ["wheels", step.target, list(step.exclude), [wheel.digest for wheel in found]]
+
+        def make() -> list[Entry]:
+            files = wheels.installed(found, step.target, step.exclude)
+            return bytecode.with_bytecode(files, by, self._progress) if by else files
+
+        return [*inputs, by.inputs() if by else None], make
+
+    def _compiler(self) -> bytecode.Compiler | None:
+        found = bytecode.compiler_for(self._target.python)
+        if found is None and not self._told_no_compiler:
+            self._told_no_compiler = True
+            wanted = f"Python {self._target.python_version}"
+            self._progress.start("bytecode", None)
+            self._progress.finish(
+                "bytecode",
+                f"left out: {wanted} is not on this machine to compile it; the image is "
+                f"complete and starts more slowly. Install {wanted} and build again.",
+            )
+        return found
 
     def _made(self, step: Step) -> Path:
         if self._model is not None:
@@ -152,11 +176,6 @@ class _Work:
         if not found:
             raise BuildError(f"layer {step.name!r} would be empty: {source} has no file for it.")
         return entries.inputs(found), lambda: found
-
-
-def _installed(step: Step, found: list[wheels.Wheel]) -> _Parts:
-    inputs = ["wheels", step.target, list(step.exclude), [wheel.digest for wheel in found]]
-    return inputs, lambda: wheels.installed(found, step.target, step.exclude)
 
 
 def _config(recipe: Recipe, base: Base, layers: list[tuple[Layer, Path]]) -> dict[str, Any]:

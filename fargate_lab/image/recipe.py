@@ -15,6 +15,7 @@ name = "dependencies"
 kind = "requirements"           # the wheels of a lock with hashes
 source = "requirements.lock"
 target = "/opt/site"            # where in the image
+bytecode = true                 # compile its modules, so that containers start faster
 
 [[layers]]
 kind = "project"                # the wheel of a folder with a pyproject.toml
@@ -38,7 +39,9 @@ _TOP = frozenset({"name", "platforms", "config", "layers"})
 _LISTS = {"entrypoint": "Entrypoint", "cmd": "Cmd"}
 _TEXTS = {"user": "User", "workdir": "WorkingDir", "stop_signal": "StopSignal"}
 _CONFIG = frozenset({*_LISTS, *_TEXTS, "exposed_ports", "env", "labels", "healthcheck"})
-_LAYER = frozenset(("name", "kind", "source", "target", "include", "exclude", "make", "inputs"))
+_LAYER = frozenset(
+    {"name", "kind", "source", "target", "bytecode", "include", "exclude", "make", "inputs"}
+)
 _TIMES = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
 
 
@@ -50,6 +53,7 @@ class Step:
     kind: str
     source: str
     target: str
+    bytecode: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     make: tuple[str, ...] = ()
@@ -141,11 +145,18 @@ class _Reader:
                 f"{self._path}: layer {texts['name']!r} has the kind {texts['kind']!r}; "
                 f"expected one of {', '.join(KINDS)}."
             )
+        compiled = layer.get("bytecode", False)
+        if not isinstance(compiled, bool) or (compiled and texts["kind"] == "files"):
+            raise BuildError(
+                f"{self._path}: layer {texts['name']!r}: bytecode must be true or false, and only "
+                "layers of the kinds requirements and project can have it."
+            )
         return Step(
             name=texts["name"],
             kind=texts["kind"],
             source=texts["source"],
             target=texts["target"],
+            bytecode=compiled,
             include=self.strings(layer, "include"),
             exclude=self.strings(layer, "exclude"),
             make=self.strings(layer, "make"),
