@@ -127,7 +127,7 @@ class ProcessContainer:
     def start(self, on_output: OnOutput) -> None:
         """Start the entry point; its lines go to on_output from a thread of their own."""
         try:
-            command = self._launcher.command(self.spec.arguments())
+            command = self._launcher.command(self.spec.arguments(), first=True)
         except launch.ExecFormat as error:
             on_output(str(error).encode(), time.time())
             self._finish(launch.EXEC_FORMAT_EXIT)

@@ -19,6 +19,7 @@ from fargate_lab.runtime.process.rootfs import RootFs
 from fargate_lab.runtime.process.shim import fargate_lab_shim as shim
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+FIRST_BOOT = "init.py"
 SHELLS = {"sh", "bash", "dash", "ash"}
 EXEC_FORMAT_EXIT = 255
 _ELF_MACHINES = {0x3E: "amd64", 0xB7: "arm64"}
@@ -52,13 +53,16 @@ class Launcher:
     """The script that starts Python with the shim."""
     interpreter: python.Interpreter | None
 
-    def command(self, arguments: list[str]) -> Command:
-        """The command behind a container's argv; raises StartError or ExecFormat."""
+    def command(self, arguments: list[str], *, first: bool = False) -> Command:
+        """The command behind a container's argv; raises StartError or ExecFormat.
+
+        first: it becomes the container's first process.
+        """
         if not arguments:
             raise StartError("no command specified", "CannotCreateContainerError")
         program = arguments[0]
         if python.is_python(program):
-            return self._python([self.root.translate(a) for a in arguments[1:]])
+            return self._python([self.root.translate(a) for a in arguments[1:]], first)
         found = self._find(program)
         rest = [self.root.translate(a) for a in arguments[1:]]
         if found is None:
@@ -66,15 +70,16 @@ class Launcher:
             if own is None:
                 raise StartError(_not_found(program))
             return Command(own, [program, *rest])
-        return self._program(program, found, rest)
+        return self._program(program, found, rest, first)
 
-    def _python(self, arguments: list[str]) -> Command:
+    def _python(self, arguments: list[str], first: bool) -> Command:
         if self.interpreter is None:
             raise StartError("no Python of this machine can run the image")
         options, _, _, _ = shim.options_of(arguments)  # type: ignore[no-untyped-call]
         executable = self.interpreter.executable
         # -S keeps this machine's site-packages out: what the image lacks must be missing.
-        return Command(executable, ["python3", "-S", *options, str(self.boot), *arguments])
+        boot = self.boot.with_name(FIRST_BOOT) if first else self.boot
+        return Command(executable, ["python3", "-S", *options, str(boot), *arguments])
 
     def _find(self, program: str) -> Path | None:
         if "/" in program:
@@ -86,7 +91,7 @@ class Launcher:
                 return found
         return None
 
-    def _program(self, name: str, found: Path, rest: list[str]) -> Command:
+    def _program(self, name: str, found: Path, rest: list[str], first: bool) -> Command:
         if os.name == "posix" and not found.stat().st_mode & 0o111:
             raise StartError(f'{_RUNC}exec: "{name}": permission denied: unknown')
         with found.open("rb") as file:
@@ -94,7 +99,7 @@ class Launcher:
         if head.startswith(b"#!"):
             line = head[2:].split(b"\n", 1)[0].decode(errors="replace").strip().split(None, 1)
             words = line if line and not line[0].endswith("/env") else line[1].split()
-            return self.command([*words, str(found), *rest])
+            return self.command([*words, str(found), *rest], first=first)
         if head.startswith(b"\x7fELF"):
             return _elf(self.root, name, found, head, rest)
         own = _own_shell(name)
@@ -179,10 +184,12 @@ def write_boot(folder: Path, interpreter: python.Interpreter, config: dict[str, 
         "lab_site": python.lab_site(),
     }
     shim_folder = str(Path(shim.__file__).resolve().parent)
-    boot.write_text(
-        f"import sys\nsys.path.insert(0, {shim_folder!r})\n"
-        "import json\nimport fargate_lab_shim\n"
-        f"fargate_lab_shim.main(__file__, json.loads({json.dumps(config)!r}))\n",
-        encoding="utf-8",
-    )
+    for path, is_first in ((boot, False), (folder / FIRST_BOOT, True)):
+        said = json.dumps({**config, "first": is_first})
+        path.write_text(
+            f"import sys\nsys.path.insert(0, {shim_folder!r})\n"
+            "import json\nimport fargate_lab_shim\n"
+            f"fargate_lab_shim.main(__file__, json.loads({said!r}))\n",
+            encoding="utf-8",
+        )
     return boot

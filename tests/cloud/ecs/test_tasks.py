@@ -183,7 +183,7 @@ def test_a_program_that_does_not_exist(runner: Runner) -> None:
 
 def test_lines_arrive_while_the_task_runs_and_deaf_ones_are_killed(runner: Runner) -> None:
     """Logs do not wait for the end; stopTimeout ends what does not hear SIGTERM."""
-    ticking = runner.start("tick", "tick")
+    ticking = runner.start("tick", "tick", stopTimeout=2)
     deaf = runner.start("deaf", "deaf", stopTimeout=2)
     runner.line(ticking, "tick 5")
     assert runner.describe(ticking)["lastStatus"] == "RUNNING"
@@ -194,8 +194,9 @@ def test_lines_arrive_while_the_task_runs_and_deaf_ones_are_killed(runner: Runne
     assert 1.9 < time.monotonic() - asked < 20
     assert task["containers"][0]["exitCode"] == 137
     assert "reason" not in task["containers"][0]
+    # It has no handler for SIGTERM, and process 1 of a container does not die without one.
     runner.ecs.stop_task(task=ticking)
-    runner.stopped(ticking)
+    assert runner.stopped(ticking)["containers"][0]["exitCode"] == 137
 
 
 def test_containers_share_localhost_and_wait_for_health(runner: Runner) -> None:

@@ -21,10 +21,11 @@ BOTH = pytest.mark.parametrize(
 
 def strays(state: Path, runtime: str) -> list[str]:
     """Processes, containers and networks that belong to a state folder's tasks."""
-    found = []
-    for running in psutil.process_iter(["cmdline"]):
-        if any(str(state / "tasks") in part for part in running.info["cmdline"] or ()):
-            found.append(f"process {running.pid}")
+    found = [
+        f"process {running.pid}"
+        for running in psutil.process_iter(["cmdline"])
+        if any(str(state / "tasks") in part for part in running.info["cmdline"] or ())
+    ]
     if runtime == "docker":
         owner = f"label=fargate-lab.owner={owner_of(state)}"
         for command in (["ps", "-aq"], ["network", "ls", "-q"]):

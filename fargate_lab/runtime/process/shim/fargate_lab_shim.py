@@ -18,6 +18,7 @@ import builtins
 import errno
 import importlib.machinery
 import os
+import signal
 import socket
 import sys
 import types
@@ -409,6 +410,9 @@ def main(boot, config):
     if config["substitutes"]:
         sys.meta_path.insert(0, Substitutes(config["substitutes"], config["lab_site"]))
     patch_sockets(Addresses(config))
+    if config["first"] and os.name == "posix":
+        # Process 1 of a container does not die of a SIGTERM that it has no handler for (kill(2)).
+        signal.signal(signal.SIGTERM, lambda *_: None)
     patch_paths(Paths(config["paths"]))
     # Byte code is kept outside of the image: a second start need not compile it again.
     sys.pycache_prefix, sys.dont_write_bytecode = config["pycache"], False
