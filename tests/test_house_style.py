@@ -18,7 +18,8 @@ from fargate_lab import paths
 ROOT = paths.repo_root()
 MODULE_LINES = 500
 FUNCTION_LINES = 40
-CELLS = range(25, 46)
+CELLS = range(25, 61)
+# 45 cells of lesson, and three cells (task, answer, check) for each of up to five exercises.
 CELL_LINES = 20
 MEDIAN_CELL_LINES = 5
 

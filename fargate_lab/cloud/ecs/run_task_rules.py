@@ -6,6 +6,7 @@ network, the overrides. Only when all of that holds does a lack of container ins
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -62,24 +63,27 @@ def validate_run_task(context: CloudContext, call: Call) -> RunTaskPlan:
         capacity_providers=providers,
         platform_version=version,
         platform_family=_platform_family(definition),
-        vpc=network.vpc,
-        subnets=network.subnets,
-        availability_zones=network.availability_zones,
-        security_groups=network.security_groups,
-        assign_public_ip=network.assign_public_ip,
+        **dataclasses.asdict(network),
         cpu=effects.cpu,
         memory=effects.memory,
         ephemeral_gib=effects.ephemeral_gib,
         task_role=effects.task_role,
         execution_role=effects.execution_role,
         overrides=effects.overrides,
-        group=payload.get("group") or f"family:{definition['family']}",
-        started_by=payload.get("startedBy"),
-        reference_id=payload.get("referenceId"),
-        client_token=payload.get("clientToken"),
-        enable_execute_command=payload.get("enableExecuteCommand", False),
+        **_said(payload, definition),
         tags=tuple(wanted_tags),
     )
+
+
+def _said(payload: Document, definition: Document) -> dict[str, Any]:
+    """What the request says and no rule changes."""
+    return {
+        "group": payload.get("group") or f"family:{definition['family']}",
+        "started_by": payload.get("startedBy"),
+        "reference_id": payload.get("referenceId"),
+        "client_token": payload.get("clientToken"),
+        "enable_execute_command": payload.get("enableExecuteCommand", False),
+    }
 
 
 def vcpu_shortage(in_use: float, asked: float, quota: float | None = None) -> str | None:
