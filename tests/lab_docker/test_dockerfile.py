@@ -183,9 +183,9 @@ def test_bytecode_lies_beside_what_is_imported(files: dict[str, tarfile.TarInfo]
     expected = set()
     for name, member in files.items():
         folder, _, module = name.rpartition("/")
-        if member.isfile() and name.startswith("opt/site/") and module.endswith(".py"):
-            if "tests" not in folder.split("/"):
-                expected.add(f"{folder}/__pycache__/{module[:-3]}.cpython-311.pyc")
+        ours = name.startswith("opt/site/") and "tests" not in folder.split("/")
+        if ours and member.isfile() and module.endswith(".py"):
+            expected.add(f"{folder}/__pycache__/{module[:-3]}.cpython-311.pyc")
     assert compiled == expected
     assert "opt/site/inkprep/__pycache__/__init__.cpython-311.pyc" in compiled
 
