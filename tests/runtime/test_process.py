@@ -12,9 +12,16 @@ from typing import Any
 
 import pytest
 
+from fargate_lab.runtime.driver import Image, StartError
 from fargate_lab.runtime.process.addresses import Addresses
 from fargate_lab.runtime.process.launch import FIRST_BOOT, write_boot
-from fargate_lab.runtime.process.python import Interpreter, base_executable, image_minor
+from fargate_lab.runtime.process.python import (
+    Interpreter,
+    base_executable,
+    host_platform,
+    image_minor,
+    interpreter,
+)
 from fargate_lab.runtime.process.rootfs import RootFs
 from fargate_lab.runtime.process.shim.fargate_lab_shim import options_of
 
@@ -90,7 +97,9 @@ def test_addresses_differ_between_tasks_and_clouds(tmp_path: Path) -> None:
 class Shimmed:
     """Runs Python through the shim as the driver would."""
 
-    def __init__(self, folder: Path, *, mapped: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, mapped: bool = False, interpreter: Interpreter | None = None
+    ) -> None:
         self.net = folder / "net"
         self.net.mkdir()
         outer, inner = Addresses(folder, mapped=mapped).take("task")
@@ -101,7 +110,6 @@ class Shimmed:
             "mapped": mapped,
             "net": str(self.net),
             "cloud_port": 1,
-            "pycache": str(folder / "pycache"),
             "paths": {
                 "own": {"/data": str(folder / "data")},
                 "root": str(folder / "root"),
@@ -111,8 +119,7 @@ class Shimmed:
         }
         (folder / "data").mkdir()
         self.folder = folder
-        interpreter = Interpreter(base_executable(), ())
-        write_boot(folder / "bin", interpreter, config)
+        write_boot(folder / "bin", interpreter or Interpreter(base_executable(), ()), config)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`python3 <arguments>` as a container's first process."""
@@ -223,3 +230,33 @@ asyncio.run(main())
     addresses = json.loads(done.stdout)
     assert shimmed.outer in addresses, done.stderr
     assert not {"0.0.0.0", "::"} & set(addresses)
+
+
+def test_native_packages_of_another_platform_are_the_labs_own(tmp_path: Path) -> None:
+    """An image for another architecture runs with the lab's copies, and says which."""
+    site = tmp_path / "root" / "opt" / "site"
+    for name, tag in (("numpy-1.0.dist-info", "cp311-cp311-elsewhere"), ("x-1.dist-info", "a-any")):
+        (site / name).mkdir(parents=True)
+        (site / name / "WHEEL").write_text(f"Wheel-Version: 1.0\nTag: {tag}\n")
+    (site / "numpy").mkdir()
+    (site / "numpy" / "__init__.py").write_text("raise ImportError('for another machine')")
+    image = Image("r", "sha256:0", {}, {"os": "linux", "architecture": "other"}, ())
+    found = interpreter(image, RootFs(tmp_path / "root"), {"PYTHONPATH": "/opt/site"}, "python3")
+    assert "numpy" in found.substitutes
+    assert len(found.notes) == 1
+    assert "stands in for the image's 1.0" in found.notes[0]
+    shimmed = Shimmed(tmp_path, mapped=sys.platform != "linux", interpreter=found)
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); import numpy; print(numpy.ones(2).sum())"
+    )
+    done = shimmed.run("-c", code)
+    assert done.stdout == "2.0\n", done.stderr
+
+
+def test_an_image_for_a_python_that_is_not_here_is_refused(tmp_path: Path) -> None:
+    """The message names both versions and ways out."""
+    os_name, _, architecture = host_platform().partition("/")
+    image = Image("r", "sha256:0", {}, {"os": os_name, "architecture": architecture}, ())
+    with pytest.raises(StartError, match=r"needs Python 3\.99.*docker runtime") as caught:
+        interpreter(image, RootFs(tmp_path), {"PYTHON_VERSION": "3.99.1"}, "python3")
+    assert caught.value.kind == "CannotStartContainerError"

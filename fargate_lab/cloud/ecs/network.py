@@ -52,6 +52,10 @@ def attach(
         interface.mac_address = _mac(address)
         if public:
             interface.public_ip = address
+    return {**attachment, "status": "ATTACHED", "details": _details(interface, subnet, address)}
+
+
+def _details(interface: Any, subnet: str, address: str) -> list[dict[str, str]]:
     details = [
         ("subnetId", subnet),
         ("networkInterfaceId", interface.id),
@@ -59,11 +63,7 @@ def attach(
         ("privateDnsName", getattr(interface, "private_dns_name", None)),
         ("privateIPv4Address", address),
     ]
-    return {
-        **attachment,
-        "status": "ATTACHED",
-        "details": [{"name": name, "value": value} for name, value in details if value],
-    }
+    return [{"name": name, "value": value} for name, value in details if value]
 
 
 def detail(attachment: dict[str, Any], name: str) -> str | None:

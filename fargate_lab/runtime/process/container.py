@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
@@ -23,6 +23,8 @@ from fargate_lab.runtime.process.rootfs import RootFs, own_copy
 if TYPE_CHECKING:
     from fargate_lab.runtime.process.driver import ProcessHost
 
+PYTHON = "/usr/local/bin/python3"
+"""What a shell of the container finds as python3."""
 OWN_FOLDERS = ("/tmp", "/var/tmp", "/run", "/var/run")
 LINE_LIMIT = 256 * 1024
 """Bytes after which a line is cut: an event of CloudWatch Logs holds no more."""
@@ -51,50 +53,54 @@ class ProcessContainer:
 
     def _prepare(self) -> launch.Launcher:
         self.folder.mkdir(parents=True, exist_ok=True)
+        folder = posixpath.normpath(posixpath.join("/", self.spec.folder()))
+        root = self._root(folder)
+        variables = {"PATH": launch.DEFAULT_PATH, **self.spec.variables()}
+        arguments = self.spec.arguments()
+        program = arguments[0] if arguments else ""
+        is_python = python.is_python(program)
+        boot = self.folder / "bin"
+        try:
+            interpreter = python.interpreter(
+                self.spec.image.image, root, variables, program if is_python else PYTHON
+            )
+        except StartError:
+            if is_python:
+                raise
+            # A program that is not Python may do without.
+            return launch.Launcher(root, variables, folder, boot / "boot.py", None)
+        self.host.driver.said.update(dict.fromkeys(interpreter.notes))
+        path = launch.write_boot(boot, interpreter, self._shim_config(root))
+        return launch.Launcher(root, variables, folder, path, interpreter)
+
+    def _root(self, folder: str) -> RootFs:
         shared = RootFs(Path(self.spec.image.handle))
         own = {path: self.folder / "own" / path.strip("/") for path in OWN_FOLDERS}
         own |= {mount.target.rstrip("/"): mount.source for mount in self.spec.mounts}
         for path in own.values():
             path.mkdir(parents=True, exist_ok=True)
-        folder = posixpath.normpath(posixpath.join("/", self.spec.folder()))
         if folder != "/" and not any(folder == p or folder.startswith(p + "/") for p in own):
             copy = self.folder / "own" / folder.strip("/")
             # A program may write beside itself; what is shared by all tasks must not change.
             if own_copy(shared.resolve(folder), copy):
                 own[folder] = copy
-        root = RootFs(shared.root, own)
-        variables = {"PATH": launch.DEFAULT_PATH, **self.spec.variables()}
-        arguments = self.spec.arguments()
-        program = arguments[0] if arguments else ""
-        if not python.is_python(program):
-            program = "/usr/local/bin/python3"
-        boot = self.folder / "bin"
-        try:
-            interpreter = python.interpreter(self.spec.image.image, root, variables, program)
-        except StartError:
-            if arguments and python.is_python(arguments[0]):
-                raise
-            return launch.Launcher(root, variables, folder, boot / "boot.py", None)
-        config = {
+        return RootFs(shared.root, own)
+
+    def _shim_config(self, root: RootFs) -> dict[str, Any]:
+        driver = self.host.driver
+        return {
             "outer": self.host.outer,
             "inner": self.host.inner,
-            "mapped": self.host.driver.addresses.mapped,
+            "mapped": driver.addresses.mapped,
             "net": str(self.host.net),
             "cloud_port": self.host.spec.cloud_port,
-            "pycache": str(self.host.driver.cache_dir / "pycache"),
             "paths": {
-                "own": {path: str(folder) for path, folder in own.items()},
+                "own": {path: str(folder) for path, folder in root.own.items()},
                 "root": str(root.root),
                 "upper": str(self.folder / "upper"),
-                "outside": [
-                    str(p) + os.sep
-                    for p in (self.host.driver.state_dir, self.host.driver.cache_dir)
-                ],
+                "outside": [str(p) + os.sep for p in (driver.state_dir, driver.cache_dir)],
             },
         }
-        self.notes = interpreter.notes
-        path = launch.write_boot(boot, interpreter, config)
-        return launch.Launcher(root, variables, folder, path, interpreter)
 
     def environment(self) -> dict[str, str]:
         """The image's and the task's variables, nothing of the lab's or the learner's."""

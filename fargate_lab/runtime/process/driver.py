@@ -52,11 +52,14 @@ class ProcessDriver:
         mapped = sys.platform != "linux" if mapped is None else mapped
         self.addresses = Addresses(state_dir, mapped=mapped)
         self.guard = MemoryGuard()
+        self.said: dict[str, None] = {}
+        """Notes about images that run here with the lab's own libraries."""
         self._prepare_lock = threading.Lock()
 
     def notes(self) -> list[str]:
         """What is not isolated, for people."""
-        return [*NOTES, ONE_ADDRESS_NOTE] if self.addresses.mapped else list(NOTES)
+        own = [ONE_ADDRESS_NOTE] if self.addresses.mapped else []
+        return [*NOTES, *own, *self.said]
 
     def prepare(self, image: Image) -> Prepared:
         """Unpack the image's layers, once per digest."""
@@ -126,12 +129,6 @@ class ProcessHost:
             container.remove()
         self.driver.addresses.give_back(self.spec.task_id)
         remove_folder(self.spec.folder)
-        kept = (
-            self.driver.cache_dir
-            / "pycache"
-            / self.spec.folder.relative_to(self.spec.folder.anchor)
-        )
-        shutil.rmtree(kept, ignore_errors=True)
 
 
 def remove_folder(folder: Path) -> None:

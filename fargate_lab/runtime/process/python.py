@@ -142,26 +142,24 @@ def substitutes(native: dict[Path, tuple[str, ...]]) -> tuple[tuple[str, ...], t
     for info in native:
         name, version = info.name.removesuffix(".dist-info").rsplit("-", 1)
         try:
-            own = importlib.metadata.version(name)
+            own = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             notes.append(f"{name} {version} of the image cannot run here: the lab has no copy.")
             continue
-        modules += top_level(info)
-        notes.append(f"{name}: the lab's own {own} stands in for the image's {version}.")
+        modules += top_level(own)
+        notes.append(f"{name}: the lab's own {own.version} stands in for the image's {version}.")
     return tuple(dict.fromkeys(modules)), tuple(notes)
 
 
-def top_level(info: Path) -> list[str]:
-    """The top-level modules of an installed distribution, from its RECORD."""
+def top_level(distribution: importlib.metadata.Distribution) -> list[str]:
+    """The top-level modules of an installed distribution."""
     names = []
-    record = info / "RECORD"
-    if record.is_file():
-        for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
-            first, _, rest = line.split(",", 1)[0].partition("/")
-            if rest and first.isidentifier():
-                names.append(first)
-            elif not rest and first.endswith((".py", ".so", ".pyd")):
-                names.append(first.split(".", 1)[0])
+    for file in distribution.files or ():
+        first, rest = file.parts[0], file.parts[1:]
+        if rest and first.isidentifier() and first != "__pycache__":
+            names.append(first)
+        elif not rest and first.endswith((".py", ".so", ".pyd")):
+            names.append(first.split(".", 1)[0])
     return list(dict.fromkeys(names))
 
 

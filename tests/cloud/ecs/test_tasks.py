@@ -292,6 +292,57 @@ def test_a_client_token_is_used_once(runner: Runner) -> None:
     assert caught.value.response["Error"]["Code"] == "ConflictException"
 
 
+def test_answers_conform_to_the_api_model(runner: Runner) -> None:
+    """Every member of every answer is in botocore's model, with its type."""
+    arn = runner.start("conform", "exit", "0")
+    runner.stopped(arn)
+    network = {"awsvpcConfiguration": {"subnets": [runner.subnet]}}
+    requests: dict[str, dict[str, Any]] = {
+        "RunTask": {
+            "taskDefinition": "conform",
+            "launchType": "FARGATE",
+            "networkConfiguration": network,
+        },
+        "DescribeTasks": {"tasks": [arn, "0" * 32], "include": ["TAGS"]},
+        "ListTasks": {"desiredStatus": "STOPPED", "maxResults": 1},
+        "StopTask": {"task": arn},
+    }
+    model = runner.ecs.meta.service_model
+    for action, payload in requests.items():
+        request = urllib.request.Request(
+            runner.cloud.url,
+            data=json.dumps(payload).encode(),
+            headers={
+                "x-amz-target": f"AmazonEC2ContainerServiceV20141113.{action}",
+                "content-type": "application/x-amz-json-1.1",
+                "authorization": "AWS4-HMAC-SHA256 Credential=123456789012/20260101/us-east-1/ecs/"
+                "aws4_request, SignedHeaders=host, Signature=0",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            document = json.load(answer)
+        assert wrong(model.operation_model(action).output_shape, document, action) == []
+
+
+def wrong(shape: Any, value: Any, where: str) -> list[str]:
+    """Where a JSON value departs from a shape of botocore's."""
+    kinds = {"string": str, "integer": int, "long": int, "boolean": bool, "timestamp": float}
+    if shape.type_name == "structure":
+        unknown = [f"{where}.{name} is unknown" for name in value if name not in shape.members]
+        known = [name for name in value if name in shape.members]
+        inner = [wrong(shape.members[n], value[n], f"{where}.{n}") for n in known]
+        return unknown + [line for lines in inner for line in lines]
+    if shape.type_name == "list":
+        assert isinstance(value, list), where
+        return [line for item in value for line in wrong(shape.member, item, where + "[]")]
+    if shape.type_name == "map":
+        return [] if isinstance(value, dict) else [f"{where} is no map"]
+    kind = kinds[shape.type_name]
+    fine = isinstance(value, (int, float) if kind is float else kind)
+    enum = getattr(shape, "enum", None)
+    return [] if fine and (not enum or value in enum) else [f"{where}: {value!r}"]
+
+
 def test_unknown_tasks_are_missing(runner: Runner) -> None:
     """DescribeTasks names them; StopTask refuses."""
     answer = runner.ecs.describe_tasks(tasks=["0" * 32])

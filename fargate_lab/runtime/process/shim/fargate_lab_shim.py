@@ -414,8 +414,6 @@ def main(boot, config):
         # Process 1 of a container does not die of a SIGTERM that it has no handler for (kill(2)).
         signal.signal(signal.SIGTERM, lambda *_: None)
     patch_paths(Paths(config["paths"]))
-    # Byte code is kept outside of the image: a second start need not compile it again.
-    sys.pycache_prefix, sys.dont_write_bytecode = config["pycache"], False
     if config["site"]:
         import site
 
@@ -461,15 +459,20 @@ def run(mode, target, rest):
             runpy._run_module_as_main("__main__", False)
             return
         sys.path.insert(0, os.path.dirname(os.path.realpath(target)))
-        try:
-            with _open(target, "rb") as file:
-                source = file.read()
-        except OSError as error:
-            sys.stderr.write(
-                f"python3: can't open file {os.path.abspath(target)!r}: "
-                f"[Errno {error.errno}] {error.strerror}\n"
-            )
-            raise SystemExit(2) from None
+        source = source_of(target)
         module.__file__ = target
         code = compile(source, target, "exec")
     exec(code, module.__dict__)
+
+
+def source_of(target):
+    """A script's text; without one, what Python says then."""
+    try:
+        with _open(target, "rb") as file:
+            return file.read()
+    except OSError as error:
+        sys.stderr.write(
+            f"python3: can't open file {os.path.abspath(target)!r}: "
+            f"[Errno {error.errno}] {error.strerror}\n"
+        )
+        raise SystemExit(2) from None
