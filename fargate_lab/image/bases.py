@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..paths import cache_dir
-from . import hostpython
+from . import bytecode, hostpython
 from .digests import of_value
 from .errors import BuildError, ImageError, RegistryError
 from .layers import Layer, LayerCache
@@ -65,10 +65,11 @@ def _env() -> list[str]:
 def _host_python(target: Target, cache: LayerCache, *, gzip: bool, progress: Progress) -> Base:
     hostpython.check(target)
     found = hostpython.collect()
+    by = bytecode.compiler_for(target.python)
     layer = cache.layer(
         "base",
-        ["host-python", sys.version, hostpython.inputs(found)],
-        lambda: found,
+        ["host-python", sys.version, hostpython.inputs(found), by.inputs() if by else None],
+        lambda: bytecode.with_bytecode(found, by, progress) if by else found,
         gzip=gzip,
         progress=progress,
     )

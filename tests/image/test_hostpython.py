@@ -41,7 +41,10 @@ def test_what_is_in_it(built: image.Image) -> None:
     assert found["tmp"].mode == 0o1777
     assert any(name.endswith("/libc.so.6") for name in found)
     assert any(name.endswith("/libstdc++.so.6") for name in found)
-    assert not any(n.endswith((".pyc", ".a")) or "/test/" in n or "tkinter" in n for n in found)
+    tag = sys.implementation.cache_tag
+    assert f"usr/local/{sys.platlibdir}/{version}/__pycache__/os.{tag}.pyc" in found
+    assert f"usr/local/{sys.platlibdir}/{version}/json/__pycache__/decoder.{tag}.pyc" in found
+    assert not any(n.endswith(".a") or "/test/" in n or "tkinter" in n for n in found)
     assert "PATH=/usr/local/bin" in built.config["config"]["Env"][0]
 
 
