@@ -66,6 +66,8 @@ def up(options: argparse.Namespace) -> int:
     info, begun = start(folder, options.port, options.runtime)
     verb = "started" if begun else "runs already"
     say(f"The lab cloud {verb}: {info.url} (runtime {info.runtime}, files in {folder}).")
+    if begun and info.news():
+        say(info.news())
     values = info.environment()
     if folder != paths.repo_root() / ".lab":
         values["LAB_STATE_DIR"] = str(folder)

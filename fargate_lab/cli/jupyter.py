@@ -45,6 +45,8 @@ def open_lab(options: argparse.Namespace) -> int:
     folder = state_folder(options)
     info, begun = start(folder, None, options.runtime)
     say(f"The lab cloud {'started' if begun else 'runs already'}: {info.url} ({info.runtime}).")
+    if begun and info.news():
+        say(info.news())
     try:
         values = {**info.environment(), "LAB_STATE_DIR": str(folder)}
         with jupyter(port, values) as (server, token):

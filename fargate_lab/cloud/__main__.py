@@ -26,6 +26,9 @@ from fargate_lab.cloud.statelock import StateLock
 from fargate_lab.cloud.store import Store, StoreError
 from fargate_lab.paths import cache_dir, state_dir
 
+KEPT_KINDS = ("cluster", "task_definition", "repository")
+"""Kinds of document that say that somebody worked in a state folder before."""
+
 
 class Server(uvicorn.Server):
     """Publishes `cloud.json` once requests are answered."""
@@ -33,6 +36,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, context: CloudContext) -> None:
         super().__init__(config)
         self.context = context
+        self.resumed = any(context.store.scopes(kind) for kind in KEPT_KINDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer, then say so."""
@@ -44,6 +48,7 @@ class Server(uvicorn.Server):
                     self.context.runtime,
                     self.context.token,
                     self.context.state_dir,
+                    resumed=self.resumed,
                 )
             )
 

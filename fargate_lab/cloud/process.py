@@ -45,6 +45,18 @@ class CloudInfo:
     started: str
     token: str
     state_dir: str
+    resumed: bool = False
+    """Whether an earlier cloud left clusters, task definitions or repositories in this folder."""
+
+    def news(self) -> str:
+        """What a restart kept and what it lost; empty for a cloud that began with nothing."""
+        if not self.resumed:
+            return ""
+        return (
+            "This cloud took up an earlier one: its repositories, images, clusters and task "
+            "definitions are as they were. Roles, networks, logs, buckets and secrets were kept "
+            "in memory only and are gone."
+        )
 
     def environment(self) -> dict[str, str]:
         """The variables that point any AWS client at this cloud."""
@@ -257,7 +269,9 @@ def exports(info: CloudInfo) -> str:
     return "\n".join(f"export {k}={shlex.quote(v)}" for k, v in info.environment().items())
 
 
-def describe(port: int, runtime: str, token: str, state_dir: Path) -> CloudInfo:
+def describe(
+    port: int, runtime: str, token: str, state_dir: Path, *, resumed: bool = False
+) -> CloudInfo:
     """What a cloud that begins to answer now says of itself."""
     return CloudInfo(
         pid=os.getpid(),
@@ -269,4 +283,5 @@ def describe(port: int, runtime: str, token: str, state_dir: Path) -> CloudInfo:
         started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         token=token,
         state_dir=str(state_dir),
+        resumed=resumed,
     )

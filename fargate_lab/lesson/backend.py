@@ -28,6 +28,8 @@ class Backend:
     runtime: str
     url: str | None = None
     registry: str | None = None
+    news: str = ""
+    """What a restart of the cloud kept and lost, when there was one."""
 
 
 def choose(runtime: str | None = None) -> Backend:
@@ -83,7 +85,7 @@ def _local(runtime: str) -> Backend:
     boto3.DEFAULT_SESSION = None  # one made before would still carry the old credentials
     account = boto3.client("sts").get_caller_identity()["Account"]
     return Backend("local", account, info.environment()["AWS_REGION"], info.runtime, info.url,
-                   info.registry)  # fmt: skip
+                   info.registry, info.news())  # fmt: skip
 
 
 def _aws() -> Backend:

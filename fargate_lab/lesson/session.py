@@ -137,6 +137,8 @@ def open_chapter(chapter: int, *, runtime: str | None = None) -> Lab:
     lab = Lab(chapter, backend.choose(runtime))
     where = "this machine; nothing is sent to AWS" if lab.backend.name == "local" else "AWS"
     print(f"Chapter {chapter} runs on {where}. Account {lab.account}, {lab.region}.")
+    if lab.backend.news:
+        print(lab.backend.news)
     made = prepare.earlier(lab)
     if made:
         print("Made what earlier chapters would have left: " + "; ".join(made) + ".")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import psutil
 import pytest
 
@@ -104,3 +105,24 @@ def test_foreign_process_id_in_cloud_json(folder: Path) -> None:
     process.info_path(folder).write_text(text)
     assert process.find(folder) is None
     assert process.stop(folder) is False
+
+
+def test_a_restart_says_what_it_kept_and_lost(tmp_path: Path) -> None:
+    first = process.start(tmp_path, port=0, runtime="process")
+    try:
+        assert first.news() == ""
+        ecs = boto3.client(
+            "ecs",
+            endpoint_url=first.url,
+            region_name="us-east-1",
+            aws_access_key_id="lab",
+            aws_secret_access_key="lab",
+        )
+        ecs.create_cluster(clusterName="kept")
+        process.stop(tmp_path)
+        again = process.start(tmp_path, port=first.port, runtime="process")
+        assert again.resumed
+        assert "Roles, networks, logs" in again.news()
+        assert ecs.describe_clusters(clusters=["kept"])["clusters"][0]["status"] == "ACTIVE"
+    finally:
+        process.stop(tmp_path)
