@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from fargate_lab import image
 from tests.cloud.conftest import LabCloud
@@ -217,6 +220,10 @@ class Runner:
     def line(self, arn: str, text: str, container: str = "main") -> None:
         """Wait until a container has logged a line."""
         deadline = time.monotonic() + 60
-        while text not in self.lines(arn, container):
-            assert time.monotonic() < deadline, self.lines(arn, container)
+        seen: list[str] = []
+        while text not in seen:
+            assert time.monotonic() < deadline, seen
             time.sleep(0.03)
+            # The stream is there once the task's network is: not at once after RunTask.
+            with contextlib.suppress(ClientError):
+                seen = self.lines(arn, container)
