@@ -15,6 +15,7 @@ from fargate_lab.cloud.context import CloudContext
 from fargate_lab.cloud.ecs.capacity import FARGATE_PROVIDERS, checked_strategy, spread
 from fargate_lab.cloud.ecs.clusters import Clusters, TaskCounts
 from fargate_lab.cloud.ecs.refusals import refuse
+from fargate_lab.cloud.ecs.run_task_absent import check_runnable
 from fargate_lab.cloud.ecs.run_task_network import network_of
 from fargate_lab.cloud.ecs.run_task_overrides import Effective, effective
 from fargate_lab.cloud.ecs.run_task_plan import RunTaskPlan
@@ -53,6 +54,7 @@ def validate_run_task(context: CloudContext, call: Call) -> RunTaskPlan:
     wanted_tags = _tags(tags, call, payload, definition, cluster)
     if launch_type != "FARGATE":
         raise refuse("messages.run_task.no_container_instances")
+    check_runnable(definition)
     return RunTaskPlan(
         cluster_name=cluster["clusterName"],
         cluster_arn=cluster["clusterArn"],

@@ -373,3 +373,37 @@ def test_the_region_s_vcpus_run_out() -> None:
         "You've reached the limit on the number of vCPUs you can run concurrently"
     )
     assert vcpu_shortage(5.75, 0.5, quota=100) is None
+
+
+@pytest.mark.parametrize(
+    ("feature", "task"),
+    [
+        (
+            "environment files from S3",
+            with_container(
+                environmentFiles=[{"type": "s3", "value": "arn:aws:s3:::bucket/settings.env"}]
+            ),
+        ),
+        ("a restart policy", with_container(restartPolicy={"enabled": True})),
+        ("the log driver splunk", with_container(logConfiguration={"logDriver": "splunk"})),
+        (
+            "EFS volumes",
+            {"volumes": [{"name": "v", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]},
+        ),
+    ],
+)
+def test_what_could_only_be_pretended_is_refused(
+    runner: Runner, feature: str, task: dict[str, Any]
+) -> None:
+    runner.call("RegisterTaskDefinition", **{**definition(), **task, "family": "absent"})
+    assert runner.refused(taskDefinition="absent") == (
+        "UnsupportedFeatureException",
+        f"The lab does not run tasks with {feature}; on AWS this task would start. "
+        "Nothing was started.",
+    )
+
+
+def test_a_disabled_restart_policy_may_run(runner: Runner) -> None:
+    task = with_container(restartPolicy={"enabled": False})
+    runner.call("RegisterTaskDefinition", **{**definition(), **task, "family": "present"})
+    assert runner.plan(taskDefinition="present").count == 1
