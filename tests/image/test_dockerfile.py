@@ -79,13 +79,24 @@ def images(base: str, tmp_path: Path) -> Iterator[tuple[str, str]]:
     archive = tmp_path / "ours.tar"
     with archive.open("wb") as out:
         image.to_docker_archive(built, out, tag=ours)
+    # The classic builder leaves the build stage behind without a name: mark it, to remove it alone.
+    mark = f"fargate-lab.test={os.getpid()}"
+    dockerfile = context / "Dockerfile"
+    stage = "FROM ${BASE} AS build\n"
+    text = dockerfile.read_text("utf-8")
+    assert stage in text
+    dockerfile.write_text(text.replace(stage, f"{stage}LABEL {mark}\n"), "utf-8")
     try:
         _run("docker", "load", "-q", "-i", str(archive))
         arguments = ["--build-arg", f"BASE={base}", "--build-arg", "PIP_NO_INDEX=1"]
         _run("docker", "build", "-q", "--network=none", *arguments, "-t", engine, str(context))
         yield engine, ours
     finally:
-        subprocess.run(["docker", "rmi", "-f", engine, ours], capture_output=True, check=False)
+        for command in (
+            ("rmi", "-f", engine, ours),
+            ("image", "prune", "-f", "--filter", f"label={mark}"),
+        ):
+            subprocess.run(["docker", *command], capture_output=True, check=False)
 
 
 def _run(*command: str) -> str:

@@ -48,7 +48,7 @@ def scratch_image(engine: docker.DockerClient, name: str, text: bytes) -> None:
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
     buffer.seek(0)
-    engine.images.build(fileobj=buffer, custom_context=True, tag=name)
+    engine.images.build(fileobj=buffer, custom_context=True, tag=name, rm=True)
 
 
 def test_login_push_pull(cloud: LabCloud, engine: docker.DockerClient, tmp_path: Path) -> None:
