@@ -27,6 +27,7 @@ OURS = {
     "cloud.lock",
     "cloud.sqlite",
     "blobs",
+    "uploads",
     "tasks",
     "images",
     "cache",

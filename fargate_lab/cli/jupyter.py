@@ -32,6 +32,10 @@ from fargate_lab.cloud import process
 FIRST_CHAPTER = "notebooks/00-start-here.ipynb"
 USUAL_PORT = 8888
 START_SECONDS = 90
+QUIET = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
+"""Settings where the learner has made none of their own."""
 STOP_SECONDS = 15
 
 
@@ -51,7 +55,7 @@ def open_lab(options: argparse.Namespace) -> int:
         values = {**info.environment(), "LAB_STATE_DIR": str(folder)}
         with jupyter(port, values) as (server, token):
             url = await_jupyter(server, port, token)
-            _announce(url, browser=not options.no_browser)
+            _announce(url, browser=not options.no_browser, begun=begun)
             return server.wait()
     finally:
         if begun:
@@ -116,6 +120,12 @@ def _environment(values: Mapping[str, str], runtime: Path, token: str) -> dict[s
         for name in stray(env):
             del env[name]
         env |= values
+    # JupyterLab asks about its news as long as no setting answers, whatever the address of the news.
+    overrides = runtime / "config" / "labconfig" / "default_setting_overrides.json"
+    overrides.parent.mkdir(parents=True)
+    overrides.write_text(json.dumps(QUIET), encoding="utf-8")
+    searched = [str(overrides.parents[1]), env.get("JUPYTER_CONFIG_PATH", "")]
+    env["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in searched if path)
     # The token goes by the environment: a command line can be read by every user of the machine.
     env |= {"JUPYTER_TOKEN": token, "JUPYTER_RUNTIME_DIR": str(runtime)}
     env["PYTHONPATH"] = str(paths.repo_root())
@@ -171,12 +181,17 @@ def _tree() -> str:
     return f"/tree/{FIRST_CHAPTER}" if (paths.repo_root() / FIRST_CHAPTER).exists() else ""
 
 
-def _announce(url: str, *, browser: bool) -> None:
+def _announce(url: str, *, browser: bool, begun: bool) -> None:
     answer(f"\nOpen the first chapter:  {url}\n")
     if browser and has_screen(os.environ):
         with contextlib.suppress(webbrowser.Error):
             webbrowser.open(url)
-    say("Ctrl-C ends JupyterLab and the lab. Your notebooks are saved as you work.")
+    say(
+        "Ctrl-C ends JupyterLab and the lab. Your notebooks are saved as you work."
+        if begun
+        else "Ctrl-C ends JupyterLab; the lab cloud ran before and goes on (python3 lab.py stop "
+        "ends it). Your notebooks are saved as you work."
+    )
 
 
 def has_screen(environ: Mapping[str, str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,15 @@ from fargate_lab import paths
 from fargate_lab.cli.cloud import KEPT, OURS
 from fargate_lab.cloud import process
 from tests.cli.conftest import Lab
+
+MAKERS = (
+    "process.py",
+    "statelock.py",
+    "context.py",
+    "__main__.py",
+    "ecr/registry.py",
+    "ecs/agent.py",
+)
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="bash")
 
@@ -130,6 +140,19 @@ def test_reset_deletes_what_the_cloud_held_and_keeps_the_cache(lab: Lab) -> None
     assert [p.name for p in lab.state.iterdir()] == ["cache"]
     assert (lab.state / "cache" / "wheel").exists()
     assert process.find(lab.state) is None
+
+
+def test_reset_knows_everything_that_an_image_and_a_task_leave(lab: Lab) -> None:
+    """Every name the package puts into a state folder, as its own code spells it."""
+    spelled = re.compile(r"(?:state_dir|folder) / \"([a-z.]+)\"")
+    code = [paths.repo_root() / "fargate_lab" / "cloud" / name for name in MAKERS]
+    names = {n for path in code for n in spelled.findall(path.read_text(encoding="utf-8"))}
+    assert {"uploads", "tasks", "cloud.sqlite"} <= names
+    lab.state.mkdir(exist_ok=True)
+    for name in names:
+        (lab.state / name).mkdir()
+    done = lab.run("reset", "--yes")
+    assert (done.returncode, list(lab.state.iterdir())) == (0, []), done.stderr
 
 
 def test_reset_asks_and_nobody_answers(lab: Lab) -> None:
