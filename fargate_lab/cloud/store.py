@@ -56,13 +56,13 @@ class Store:
                 if self._depth == 1:
                     self._execute("BEGIN IMMEDIATE")
                 yield
+                if self._depth == 1:
+                    self._execute("COMMIT")
             except BaseException:
+                # Also after a COMMIT that failed: the next change must find no open transaction.
                 if self._depth == 1 and self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-            else:
-                if self._depth == 1:
-                    self._execute("COMMIT")
             finally:
                 self._depth -= 1
 

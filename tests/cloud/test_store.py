@@ -94,3 +94,24 @@ def test_an_acknowledged_put_survives_a_kill(tmp_path: Path) -> None:
     assert Store(path).get("k", "s", "1") == {"n": 1}
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_commit_that_fails_is_undone(store: Store) -> None:
+    """What could not be made durable is gone, and the next change works again."""
+
+    store.put("k", "s", "0", {})
+    store._execute("PRAGMA foreign_keys=ON")
+    store._execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
+    store._execute("CREATE TABLE b (a INTEGER REFERENCES a(id) DEFERRABLE INITIALLY DEFERRED)")
+
+    def refused() -> None:
+        with store.transaction():
+            store.put("k", "s", "1", {})
+            # SQLite finds this out at COMMIT, as it does a full disk.
+            store._execute("INSERT INTO b VALUES (7)")
+
+    with pytest.raises(StoreError):
+        refused()
+    assert store.get("k", "s", "1") is None
+    store.put("k", "s", "2", {})
+    assert [key for key, _ in store.items("k", "s")] == ["0", "2"]

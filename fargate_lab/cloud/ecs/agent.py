@@ -117,14 +117,16 @@ class TaskAgent:
             self._wake.notify_all()
 
     def _desire_stop(self, ending: Ending) -> None:
-        if self.record["desiredStatus"] != "STOPPED":
-            self.record.change(
-                step=True,
-                desiredStatus="STOPPED",
-                stopCode=ending.code,
-                stoppedReason=ending.reason,
-                stoppingAt=time.time(),
-            )
+        # StopTask and a container's end may come together: the first of them is the reason.
+        with self.record.lock:
+            if self.record["desiredStatus"] != "STOPPED":
+                self.record.change(
+                    step=True,
+                    desiredStatus="STOPPED",
+                    stopCode=ending.code,
+                    stoppedReason=ending.reason,
+                    stoppingAt=time.time(),
+                )
 
     def _changed(self) -> None:
         with self._wake:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,8 @@ def _mounts(agent: TaskAgent, definition: dict[str, Any]) -> Iterable[Mount]:
 
 
 def _mount(folder: Path, point: Mapping[str, Any]) -> Mount:
-    source = folder / "volumes" / point["sourceVolume"]
+    # A volume's name is any text, ".." included: never part of a path.
+    name = hashlib.sha256(point["sourceVolume"].encode()).hexdigest()[:32]
+    source = folder / "volumes" / name
     source.mkdir(parents=True, exist_ok=True)
     return Mount(source, point["containerPath"], bool(point.get("readOnly")))

@@ -33,6 +33,8 @@ class LogStream:
     name: str
     _waiting: list[dict[str, Any]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sending: threading.Lock = field(default_factory=threading.Lock)
+    """Held while lines are on their way: a second flush returns only once the first is through."""
 
     def add(self, line: bytes, at: float) -> None:
         """Queue a line; at is epoch seconds."""
@@ -43,7 +45,11 @@ class LogStream:
             self._waiting.append(event)
 
     def flush(self) -> None:
-        """Send what is queued."""
+        """Send what is queued; everything added before is sent when this returns."""
+        with self._sending:
+            self._send()
+
+    def _send(self) -> None:
         with self._lock:
             events, self._waiting = self._waiting, []
         if not events:

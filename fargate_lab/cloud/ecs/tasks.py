@@ -41,6 +41,12 @@ class Tasks:
         self.agents: dict[str, TaskAgent] = {}
         self.shipper = LogShipper()
         self._lock = threading.Lock()
+        self._run_lock = threading.Lock()
+        """One RunTask at a time: quotas and client tokens count tasks that others just start.
+
+        Taken before any other lock. A record's own lock comes before the store's, for agents
+        write records down; so a record is never read inside a transaction.
+        """
         self._made: Driver | None = None
         self.actions: dict[str, Handler] = {
             "RunTask": self.run_task,
@@ -100,16 +106,20 @@ class Tasks:
     def run_task(self, call: Call) -> Mapping[str, Any]:
         """Start tasks; they are PROVISIONING when this returns."""
         plan = validate_run_task(self.context, call)
+        with self._run_lock:
+            return self._run_planned(call, plan)
+
+    def _run_planned(self, call: Call, plan: RunTaskPlan) -> Mapping[str, Any]:
         token = plan.client_token
         digest = hashlib.sha256(json.dumps(call.payload, sort_keys=True).encode()).hexdigest()
+        if token is not None:
+            earlier = self._earlier(call, token, digest)
+            if earlier is not None:
+                return earlier
+        shortage = vcpu_shortage(self._vcpus(call.scope), plan.vcpus)
+        if shortage is not None:
+            return {"tasks": [], "failures": [{"reason": shortage}]}
         with self.context.store.transaction():
-            if token is not None:
-                earlier = self._earlier(call, token, digest)
-                if earlier is not None:
-                    return earlier
-            shortage = vcpu_shortage(self._vcpus(call.scope), plan.vcpus)
-            if shortage is not None:
-                return {"tasks": [], "failures": [{"reason": shortage}]}
             records = [self._create(call, plan, index) for index in range(plan.count)]
             if token is not None:
                 document = {"request": digest, "tasks": [r.id for r in records]}
@@ -184,15 +194,17 @@ class Tasks:
         wanted = {"startedBy": payload.get("startedBy"), "launchType": payload.get("launchType")}
         if payload.get("serviceName"):
             wanted["group"] = f"service:{last_part(payload['serviceName'])}"
+        records = self.records.of(call.scope, cluster)
         found = [
             record["taskArn"]
-            for record in self.records.of(call.scope, cluster)
+            for record in records
             if record["desiredStatus"] == desired
             and all(v is None or record.get(k) == v for k, v in wanted.items())
             and _of_family(record, payload.get("family"))
         ]
         # Tasks of Fargate have no container instance: a filter by one finds nothing.
-        return page([] if payload.get("containerInstance") else found, payload, "taskArns")
+        found = [] if payload.get("containerInstance") else found
+        return page(found, payload, "taskArns", among=[record["taskArn"] for record in records])
 
     def stop_task(self, call: Call) -> Mapping[str, Any]:
         """Ask a task to stop; it is STOPPED a little later."""
