@@ -11,7 +11,7 @@
 # - walk a second road: dependencies → storage → resources → auto scaling;
 # - break two stages, and see how differently they fail.
 #
-# Time: about 20 minutes. Chapters 02 to 06 take each stage apart; here you see how they fit.
+# Time: about 20 minutes. Chapters 2 to 6 take each stage apart; here you see how they fit.
 
 # %%
 from fargate_lab.lesson import start
@@ -34,8 +34,10 @@ except ModuleNotFoundError as error:
 # %% [markdown]
 # <details><summary>After you have run it</summary>
 #
-# No, and `pip install inkprep` would not help: it is on no package index. It is code of this project, in `lab_docker/inkprep/`. A Lambda managed runtime, a ready-made
-# SageMaker container or a Beanstalk platform are in the same position as this notebook: they bring a fixed Python and the libraries that somebody else chose.
+# No, and `pip install inkprep` would not help: it is on no package index. It is code of this project, in `lab_docker/inkprep/`.
+#
+# A Lambda managed runtime, a ready-made SageMaker container and a Beanstalk platform are in the same position: they bring a Python and libraries that somebody else chose.
+# Each lets you add packages, in its own way and within its own limits. None takes the environment that you tested as it is.
 # </details>
 #
 # So the environment has to travel with the model. A **container image** is that: files in layers (a Python, the libraries in the versions you tested, your own library, the
@@ -47,11 +49,13 @@ except ModuleNotFoundError as error:
 # | | option | what decides |
 # |---|---|---|
 # | A | EC2 instances that run Docker | runs the image, but the team patches, sizes and scales the servers |
-# | B | a Lambda function on a managed Python runtime | not the team's image; ends after 15 minutes at most |
+# | B | a Lambda function on a managed Python runtime | not the team's image; answers events, with a time limit for each |
 # | C | Elastic Beanstalk on its Python platform | a ready-made environment, on EC2 instances in the team's account |
 # | D | push the image to ECR, run it on ECS with **Fargate** | the team's image as it is, and no servers to manage |
 #
-# **D.** The rest of this chapter does what that line says. Look at the road before you set out; it is drawn from your account.
+# **D.** A Lambda function made from a container image is not among the options, and would be a closer rival than B; *Where this stops being true* says how close.
+#
+# The rest of this chapter does what line D says. Look at the road before you set out; it is drawn from your account.
 
 # %%
 lab.diagram()
@@ -82,8 +86,8 @@ chart.invert_yaxis()
 # %% [markdown]
 # <details><summary>After you have run it</summary>
 #
-# The dependencies are the largest by far, and change rarely. The application is among the smallest, and changes most often. So it lies on top: an edit replaces only the top layer,
-# and a push sends only that. Chapter 02 measures it.
+# The dependencies are the largest by far, and change rarely. The application is among the smallest, and changes most often. So it lies on top: an edit replaces one layer,
+# and a push sends only that one. Chapter 2 measures it.
 # </details>
 #
 # ## Stage 2: the registry
@@ -121,8 +125,8 @@ lab.diagram()
 # %% [markdown]
 # ## Stage 3: the task definition
 #
-# The **task definition** is the blueprint: which image, how much CPU and memory, which port, which roles. It runs nothing. Fargate needs an *execution role*, with which ECS pulls the image
-# on your behalf; `roles` makes it, and chapter 04 explains it.
+# The **task definition** is the blueprint: which image, how much CPU and memory, which port, which roles. It runs nothing. For an image in ECR, Fargate needs an *execution role*,
+# with which ECS pulls the image on your behalf. `roles` makes it, and chapter 4 explains it.
 
 # %%
 from fargate_lab.lesson.prepare import architecture, roles
@@ -186,7 +190,7 @@ lab.diagram()
 # ## Stage 5: the task
 #
 # `RunTask` starts containers from a blueprint. On Fargate each task gets a network interface of its own, so it must be told a subnet and a security group: `network` finds the default
-# VPC's and opens port 8080; chapter 05 does it by hand. `RunTask` answers before anything runs. Look at the status.
+# VPC's and opens port 8080; chapter 5 does it by hand. `RunTask` answers before anything runs. Look at the status.
 
 # %%
 from fargate_lab.lesson.prepare import network
@@ -225,7 +229,7 @@ lab.diagram()
 # task definition names an image, `RunTask` names a task definition. That is why the order is what it is.
 #
 # What is not there yet is a **service**. A task started by `RunTask` runs until it ends or is stopped, and nobody replaces it. A service keeps a number of tasks running, puts them behind a
-# load balancer and replaces them during a deployment. That is chapter 06.
+# load balancer and replaces them during a deployment. That is chapter 6.
 #
 # ## The second road: what it needs, and how much of it
 #
@@ -237,10 +241,10 @@ lab.diagram("resources")
 # %% [markdown]
 # | stage | the question | decided in | where |
 # |---|---|---|---|
-# | dependencies | which libraries, which versions? | the image's layers | chapter 02 |
-# | storage | where do the layers lie, and what can the task write to? | ECR; the task's ephemeral storage | chapters 03, 04 |
-# | resources | how much CPU and memory has one task? | the task definition | chapter 04 |
-# | auto scaling | how many tasks? | a scaling policy on a service | chapter 08 |
+# | dependencies | which libraries, which versions? | the image's layers | chapter 2 |
+# | storage | where do the layers lie, and what can the task write to? | ECR; the task's ephemeral storage | chapters 3, 4 |
+# | resources | how much CPU and memory has one task? | the task definition | chapter 4 |
+# | auto scaling | how many tasks? | a scaling policy on a service | chapter 8 |
 #
 # The first three are fixed when a task starts; a running Fargate task does not grow. Only the last moves with the load, and it moves the *number* of tasks. So it needs a service, and
 # stays open here.
@@ -271,14 +275,17 @@ retired = ecs.deregister_task_definition(taskDefinition=broken)
 # <details><summary>After you have run it</summary>
 #
 # Neither call fails. A task definition may name an image that is still to be pushed, and `RunTask` only promises to try. The image is looked for when the task starts, by ECS,
-# with the execution role. So the truth is in the stopped task: `stopCode` is the kind, `stoppedReason` the detail. AWS keeps stopped tasks in view for about an hour.
+# with the execution role. So the truth is in the stopped task: `stopCode` is the kind, `stoppedReason` the detail. Look soon: how long AWS promises to
+# show a stopped task is printed at the end of this chapter.
 #
 # Compare the two breakages. 333 CPU units were refused while you watched. The missing image was accepted, and failed later, out of sight. Most trouble with ECS is of the second kind.
 # </details>
 #
-# ## Exercise 1.1
+# ## Exercises
 #
-# A load test asks for half a vCPU. Register a further revision of `inkdigits` with **512 CPU units and 1024 MiB**, everything else as in `definition`.
+# `lab.check("1.1")` looks at the account. Stuck? `lab.hint("1.1")`, up to three times.
+#
+# **1.1 A larger revision.** A load test asks for half a vCPU. Register a further revision of `inkdigits` with **512 CPU units and 1024 MiB**, everything else as in `definition`.
 
 # %% exercise="1.1"
 ### BEGIN SOLUTION
@@ -289,9 +296,7 @@ half = ecs.register_task_definition(**definition | {"cpu": "512", "memory": "102
 lab.check("1.1")
 
 # %% [markdown]
-# ## Exercise 1.2
-#
-# Run one task of that larger revision in the cluster `fargate-lab`, with `startedBy="exercise-1-2"`, and leave it running. `where` holds the arguments that every `RunTask` here needs.
+# **1.2 A task of it.** Run one task of that larger revision in the cluster `fargate-lab`, with `startedBy="exercise-1-2"`, and leave it running. `where` holds the arguments that every `RunTask` here needs.
 
 # %% exercise="1.2"
 ### BEGIN SOLUTION
@@ -305,9 +310,7 @@ ecs.get_waiter("tasks_running").wait(
 lab.check("1.2")
 
 # %% [markdown]
-# ## Exercise 1.3
-#
-# Give the image in ECR a second tag, `stable`, without building anything anew: both tags must lead to the same digest. There is more than one way; `lab.hint("1.3")` knows one.
+# **1.3 A second tag.** Give the image in ECR a second tag, `stable`, without building anything anew: both tags must lead to the same digest. There is more than one way; `lab.hint("1.3")` knows one.
 
 # %% exercise="1.3"
 ### BEGIN SOLUTION
@@ -321,18 +324,27 @@ lab.check("1.3")
 # ## On the exam
 #
 # - *Custom libraries*, *own runtime*, *container image* in the question: the answer holds an image in **ECR**.
-# - *No servers to manage*, *least operational overhead*, with a container that runs long: **Fargate**. With EC2 underneath (own instances, Beanstalk) someone patches them.
+# - *No servers to manage*, *least operational overhead*, with a container that runs long: **Fargate**. With EC2 underneath (own instances, Beanstalk) there are servers to size
+#   and to keep patched.
 # - The order is a favourite: build the image, push it to ECR, register the task definition, create the cluster, create the service.
 # - CPU and memory are set in the task definition; the number of tasks in the service; the policy that changes that number in Application Auto Scaling.
 #
 # ## Where this stops being true
 #
-# - **Lambda** has run container images too since December 2020, so *"it is a container image"* alone no longer rules Lambda out. What does is the rest of the question: a process that
-#   keeps serving, runs for more than 15 minutes, or speaks a protocol of its own. D is still the best answer.
+# - **Lambda** has run container images too since December 2020, so *"it is a container image"* alone no longer rules Lambda out. The rest of the question does: Lambda hands events to a
+#   handler. A server that keeps listening, work that outlasts the time limit, or a protocol of its own does not fit. D is still the best answer. If a question has only short, rare
+#   requests, Lambda from an image may be the better one.
 # - **Beanstalk** can run Docker images as well. Its instances stay yours to size and pay for.
-# - **Speed**: on AWS the push takes as long as your uplink needs, and a task tens of seconds to start. Here both take seconds.
+# - **Speed**: on AWS the push takes as long as your uplink needs, and a task longer to start than here.
 # - **Address**: in the lab, a task is reached at an address of this machine. On AWS it needs a public address or a load balancer, and a security group that lets you in.
 #
+# The figures behind this chapter, each with its source and date:
+
+# %%
+for name in ("lambda_limits.image_size", "lambda_limits.timeout", "quotas.stopped_task_hours"):
+    print(fact(name).text, fact(name).cite())
+
+# %% [markdown]
 # ## In this notebook you have
 #
 # - seen that a ready-made environment lacks what an image brings along;

@@ -3,15 +3,15 @@
 #
 # **What has to travel with a model so that it answers on a machine you have never seen, and what does changing one line of it cost?**
 #
-# **You will**
+# You will:
 #
-# - train the model and look inside the wheel of its custom library
-# - build a container image without a Docker daemon, and read it as what it is: JSON and tar files
-# - change one line, build again, and see which digests move
-# - leave the library out, and read how the container dies
-# - find a secret that was deleted from an image and is still in it
+# - train the model and look inside the wheel of its custom library;
+# - build a container image without a Docker daemon, and read it as what it is: JSON and tar files;
+# - change one line, build again, and see which digests move;
+# - leave the library out, and read how the container dies;
+# - find a secret that was deleted from an image and is still in it.
 #
-# About 25 minutes.
+# Time: about 25 minutes.
 
 # %%
 from fargate_lab.lesson import start
@@ -31,8 +31,8 @@ except ModuleNotFoundError as error:
     print(error)
 
 # %% [markdown]
-# A ready-made environment has the libraries its maker chose. Yours is not among them, no package index has it, and `pip install inkprep` on a
-# serverless host would not find it either. So the environment has to be brought along. That is what a container image is: **a file system and a few settings,
+# A ready-made environment has the libraries that its maker chose. Yours is not among them, and since no package index has it, `pip install inkprep` finds it nowhere.
+# So the environment has to be brought along. That is what a container image is: **a file system and a few settings,
 # packed once, the same wherever it runs.**
 #
 # ## Train the model
@@ -77,7 +77,7 @@ print(*[line for line in metadata.splitlines() if line.startswith("Requires-Dist
 # The model was trained on upright, centred 8 × 8 pictures. People draw in a corner, slanted, with a thick pen, white on black. The picture shows what the model would get: once merely resized, once
 # prepared by `inkprep`. The table counts 500 drawings, by a script of the repository.
 #
-# **Predict first:** the model reads about 99 % of the held-out digits. What share of these drawings does it read right when they are only resized?
+# **Predict first.** The model reads about 99 % of the held-out digits. What share of these drawings does it read right when they are only resized?
 
 # %% tags=["nbval-ignore-output"]
 from fargate_lab.lesson import pictures
@@ -90,8 +90,8 @@ print(compare.stdout)
 # %% [markdown]
 # <details><summary>After you have run it</summary>
 #
-# Resizing alone loses three digits of four, cropping first still one of three. Nothing failed, nothing was logged: the service would answer quickly, politely and wrongly. Preparation is part of the model, so it must travel with the
-# model, in the same version. This is what the custom library in the image is for.
+# Resizing alone loses three digits of four, cropping first still nearly one of three. Nothing failed, nothing was logged: the service would answer quickly and wrongly.
+# Preparation is part of the model, so it must travel with the model, in the same version. This is what the custom library in the image is for.
 #
 # </details>
 #
@@ -113,9 +113,9 @@ print("FROM " + stages[1].split("\n# ----")[0].strip())
 print("FROM " + stages[2].strip())
 
 # %% [markdown]
-# - `USER 10001:10001`: the process is not root. Whoever breaks out of the application owns nothing in the image.
+# - `USER 10001:10001`: the process is not root. Whoever gets in through the application owns none of the image's files.
 # - `ENTRYPOINT` is what runs, `CMD` its default arguments. A task definition can replace either.
-# - `ENTRYPOINT` in brackets runs the program itself as process 1. Without brackets a shell is process 1, swallows SIGTERM, and every stop of a task ends in SIGKILL.
+# - `ENTRYPOINT` in brackets runs the program itself as process 1. Without brackets a shell stands between: where it does not pass SIGTERM on, every stop of a task ends in SIGKILL.
 # - `HEALTHCHECK` is Docker's. **ECS ignores it**; a task definition has its own (chapter 4).
 #
 # With a Docker engine and access to its base image, set `TRY_DOCKER = True`. The rest of the chapter does not need it.
@@ -130,7 +130,7 @@ if TRY_DOCKER and shutil.which("docker"):
 #
 # An image is data, so no daemon is needed to write one. `image.toml` says what the Dockerfile says, and `build` writes the result into a folder.
 #
-# **Predict first:** five layers: base, dependencies, custom library, model, app. Which one is the largest, and what share is your own code?
+# **Predict first.** Five layers: base, dependencies, custom library, model, app. Which one is the largest, and what share is your own code?
 
 # %%
 from fargate_lab.image import build
@@ -181,7 +181,7 @@ print(*[v for v in settings["Env"] if v.startswith(("PYTHONPATH", "MODEL_DIR"))]
 #
 # Work on a copy of the folder. Change the application's version in `app/__init__.py`, and nothing else.
 #
-# **Predict first:** the image is five layers, a configuration and a manifest: seven digests. How many of them change?
+# **Predict first.** The image is five layers, a configuration and a manifest: seven digests. How many of them change?
 
 # %%
 edited = work / "edited"
@@ -227,7 +227,7 @@ pictures.sent({
 #
 # The chapter's question from the other side: an image with every layer but one. `try_out` starts an image on this machine the way `docker run` would, and says how it ended.
 #
-# **Predict first:** at which moment does the mistake show: at the build, at the start, or at the first digit? And what is the exit code?
+# **Predict first.** At which moment does the mistake show: at the build, at the start, or at the first digit? And what is the exit code?
 
 # %%
 from fargate_lab.lesson.tryout import try_out
@@ -241,8 +241,8 @@ print("the complete image, stopped once it is ready: exit code", try_out(image, 
 # %% [markdown]
 # <details><summary>After you have run it</summary>
 #
-# At the start, in the container's own output, with exit code 1. Nothing checks imports at build time. On Fargate this is a task that reaches STOPPED with `Essential container in task exited`, and the sentence that explains it is
-# in the log, nowhere else. Chapter 5 reads it there. A container that dies at start is most often this: something the image lacks.
+# At the start, in the container's own output, with exit code 1. Nothing checks imports at build time. On Fargate this is a task that reaches STOPPED with `Essential container in task exited`, and the
+# sentence that explains it is in the log, nowhere else. Chapter 5 reads logs. When a container dies at start, ask first what its image lacks.
 #
 # </details>
 #
@@ -268,7 +268,7 @@ upper = write_layer("upper.tar", {"app/.wh..token": b""})
 # %% [markdown]
 # Unpack both as a container would see them, then open the lower one by itself.
 #
-# **Predict first:** the token is gone from the container. Is it gone from the image?
+# **Predict first.** The token is gone from the container. Is it gone from the image?
 
 # %%
 from fargate_lab.image import unpack
@@ -343,26 +343,37 @@ lab.check("2.3")
 # %% [markdown]
 # ## On the exam
 #
-# - *Custom libraries that the managed runtime lacks* → a container image of your own. Serverless on top of it → Fargate. That is the seed question of this lab.
+# - *Custom libraries that the managed runtime lacks* → a container image of your own. Serverless on top of it → Fargate. That is the question of chapter 1.
 # - A digest names content and never moves. A tag is a name that can be moved. What must not change is pinned by digest.
 # - Secrets do not belong in images or in `ENV`. The answer names Secrets Manager or Parameter Store and the **execution role** that reads them.
 # - "Builds and deployments are slow after small code changes" → order the Dockerfile so that dependencies come before code; use multi-stage builds to keep build tools out.
 #
 # ## Where this stops being true
 #
-# - Here the base layer is this machine's own Python, so that no download is needed. (On macOS and Windows that layer is missing, and the lab runs the image with its own Python.) In production, take an official base image and pin it by digest.
-# - Layers are plain tar here, for speed. Registries usually hold gzip or zstd. AWS says that Fargate's lazy loading with SOCI does not work with zstd.
-# - `docker build` on an Apple silicon or Graviton machine makes an arm64 image. A task definition that says `X86_64` then fails at start with `exec format error` (chapter 4).
+# - Here the base layer is this machine's own Python, so that no download is needed. (On macOS and Windows that layer is missing, and the lab runs the image with its own Python.) In
+#   production, take an official base image and pin it by digest.
+# - Layers are plain tar here, for speed. Registries usually hold gzip or zstd. Fargate's lazy loading of images (SOCI) does not take zstd.
+# - `docker build` on an Apple silicon or Graviton machine makes an arm64 image. A task definition that says `X86_64` is accepted, and its task fails: today at the pull, with the text below;
+#   older material shows `exec format error` in the log.
 # - The exam still calls the format "Docker image". ECR and Fargate take both Docker's and OCI's media types.
 #
+# The two facts, with source and date:
+
+# %%
+from fargate_lab.facts import fact
+
+print(fact("fargate.pull.soci_needs").text, fact("fargate.pull.soci_needs").cite())
+print(fact("messages.stopped.architecture").cite())
+
+# %% [markdown]
 # ## In this notebook you have
 #
-# - seen that a custom library is what no ready-made environment has, and packed it as a wheel
-# - trained a model and built an image of five layers without a daemon
-# - followed index → manifest → configuration and layers, and computed a digest
-# - changed one line and seen three of seven digests move
-# - read `ModuleNotFoundError` in a container's output, and exit code 1
-# - found a deleted secret in a lower layer
+# - seen that a custom library is what no ready-made environment has, and packed it as a wheel;
+# - trained a model and built an image of five layers without a daemon;
+# - followed index → manifest → configuration and layers, and computed a digest;
+# - changed one line and seen three of seven digests move;
+# - read `ModuleNotFoundError` in a container's output, and exit code 1;
+# - found a deleted secret in a lower layer.
 #
 # **Clean up.** The working copies go. The images stay in the lab's folder: the next chapter pushes one.
 

@@ -3,15 +3,15 @@
 #
 # **Where does Fargate get an image from, and how can you be sure that it runs the one you tested?**
 #
-# **You will**
+# You will:
 #
-# - create a repository whose tags cannot be moved, and read what a login token is
-# - send one layer by hand, then push the whole image and see what is not sent
-# - pull by digest, and prove that what came back is what went up
-# - meet four refusals: no repository, wrong password, moved tag, bad policy
-# - let old images expire by a lifecycle policy, and read scan findings
+# - create a repository whose tags cannot be moved, and read what a login token is;
+# - send one layer by hand, then push the whole image and see what is not sent;
+# - pull by digest, and prove that what came back is what went up;
+# - meet four refusals: no repository, wrong password, moved tag, bad policy;
+# - let old images expire by a lifecycle policy, and read scan findings.
 #
-# About 25 minutes.
+# Time: about 25 minutes.
 
 # %%
 from fargate_lab.lesson import start
@@ -21,9 +21,10 @@ lab = start(chapter=3)
 # %% [markdown]
 # ## A repository
 #
-# Amazon ECR is the registry: one for each account and Region, with repositories in it. A repository holds the versions of *one* image. Look at the two settings: tags cannot be overwritten, and each
-# push is scanned. `repositoryUri` is what stands before the tag wherever an image is named; on AWS it reads `123456789012.dkr.ecr.us-east-1.amazonaws.com/inkdigits`, here the registry is on this
-# machine.
+# Amazon ECR is the registry: one for each account and Region, with repositories in it. A repository holds the versions of *one* image. Look at the two settings: tags cannot be
+# overwritten, and each push is scanned. (If the repository is there already, the cell only switches the scan on.)
+#
+# `repositoryUri` is what stands before the tag wherever an image is named. On AWS it reads `123456789012.dkr.ecr.us-east-1.amazonaws.com/inkdigits`; here the registry is on this machine.
 
 # %%
 import boto3
@@ -36,7 +37,9 @@ try:
         imageScanningConfiguration={"scanOnPush": True},
     )
 except ecr.exceptions.RepositoryAlreadyExistsException:
-    print("The repository was here already.")
+    ecr.put_image_scanning_configuration(
+        repositoryName="inkdigits", imageScanningConfiguration={"scanOnPush": True}
+    )
 repository = ecr.describe_repositories(repositoryNames=["inkdigits"])["repositories"][0]
 uri = repository["repositoryUri"]
 print(uri, repository["imageTagMutability"], repository["imageScanningConfiguration"])
@@ -44,8 +47,8 @@ print(uri, repository["imageTagMutability"], repository["imageScanningConfigurat
 # %% [markdown]
 # ## The token
 #
-# A registry speaks HTTP with a user name and a password. IAM has neither, so ECR issues tickets: `GetAuthorizationToken` turns your AWS credentials into a password for a while.
-# This is what `aws ecr get-login-password` calls. Look at the user name and at the time: 12 hours from now.
+# A registry speaks HTTP with a user name and a password; AWS has calls signed with keys. `GetAuthorizationToken` bridges the two: for your AWS credentials it gives a password that
+# holds for 12 hours. This is what `aws ecr get-login-password` calls. Look at the user name and at the time.
 
 # %%
 import base64
@@ -55,13 +58,13 @@ user, password = base64.b64decode(token["authorizationToken"]).decode().split(":
 print(f"user {user}, until {token['expiresAt']}")
 
 # %% [markdown]
-# The user is always `AWS`. The password carries who you are, so **the token opens every repository of the registry that your IAM permissions open**, and no more. A pipeline that logs in once
-# and runs for more than 12 hours fails half-way.
+# The user is always `AWS`. The password carries who you are, so **the token opens every repository that your IAM permissions open**, and no more. A pipeline that logs in once
+# and goes on for longer than the token fails half-way.
 #
 # ## Push: what `docker push` does underneath
 #
 # The image of chapter 2 is a folder of blobs. Pushing is: ask which blobs the repository lacks, send those, then name them all in a manifest. Here is one blob by hand, through
-# ECR's own API: ask, open an upload, send parts (of 5 to 10 MiB; this layer is a single small one), close it with the digest you promise. ECR hashes what arrived and compares.
+# ECR's own API: ask, open an upload, send it in parts (this layer is a single small one), close it with the digest you promise. ECR hashes what arrived and compares.
 # Look at the layer's availability before and after.
 
 # %%
@@ -82,9 +85,10 @@ after = ecr.batch_check_layer_availability(**which)["layers"][0]["layerAvailabil
 print(layer.name, "before:", before, " after:", after)
 
 # %% [markdown]
-# These four actions, with `ecr:PutImage` and `ecr:GetAuthorizationToken`, are what an IAM policy for a build pipeline must allow.
+# These four actions, with `ecr:PutImage` and `ecr:GetAuthorizationToken`, are what an IAM policy for a build pipeline must allow. A client that first asks whether the image is there
+# needs `ecr:BatchGetImage` as well.
 #
-# **Predict first:** now push the whole image, five layers, and then push it again. How many layers are sent the first time, and how many bytes of layers the second time?
+# **Predict first.** Now push the whole image, five layers, and then push it again. How many layers are sent the first time, and how many bytes of layers the second time?
 
 # %%
 report = push(image, f"{uri}:1.0", username=user, password=password)
@@ -129,7 +133,8 @@ print(len(blobs), "blobs, every byte the same:", all(same))
 # **1. No repository.** ECR does not create a repository by pushing to it (a creation template can, if you set one up). Read the name letter by letter: the usual cause is a spelling, the second
 # usual one another Region.
 #
-# **2. A wrong or expired password.** HTTP status 401. Docker prints it as `no basic auth credentials` or `authorization token has expired`: log in again.
+# **2. A wrong password.** The registry does not know you. Docker prints `no basic auth credentials` when it has no password at all, and `authorization token has expired` when it has an old
+# one: log in again.
 
 # %%
 with lab.refused():
@@ -149,10 +154,12 @@ with lab.refused():
     push(second, f"{uri}:1.0", username=user, password=password)
 
 # %% [markdown]
-# With mutable tags that push succeeds silently, and `1.0` means something else from then on: the next task that starts, and only that one, runs other code. ECS resolves a tag to a digest when a
-# service deployment starts, so that one deployment does not mix versions; a later deployment or `RunTask` resolves it again.
+# With mutable tags that push succeeds silently, and `1.0` means something else from then on. Running tasks go on with the old code. ECS resolves a tag to a digest when a
+# service deployment starts, so one deployment does not mix versions. The next deployment, or the next `RunTask`, gets the new code.
 #
-# Under a tag of its own it is welcome. Push it and two more tries. **Predict first:** which layers does each push send?
+# Under a tag of its own it is welcome. Push it and two more tries.
+#
+# **Predict first.** Which layers does each push send?
 
 # %%
 for number in (1, 2, 3):
@@ -169,7 +176,7 @@ for number in (1, 2, 3):
 #
 # ## What ECR stores
 #
-# **Predict first:** four images, each of the same size. Does the repository hold four times the bytes?
+# **Predict first.** Four images, each of the same size. Does the repository hold four times the bytes?
 
 # %%
 import json
@@ -241,9 +248,15 @@ report = push(old, f"{uri}:audit", username=user, password=password)
 # Look at the results of this image and of `1.0`. The old one was pushed all the same: **a finding blocks neither a push nor a task**; something of yours has to look at it.
 
 # %%
+from botocore.exceptions import WaiterError
+
 for tag in ("1.0", "audit"):
     which = {"repositoryName": "inkdigits", "imageId": {"imageTag": tag}}
-    ecr.get_waiter("image_scan_complete").wait(**which, WaiterConfig={"Delay": 1})
+    try:
+        ecr.get_waiter("image_scan_complete").wait(**which, WaiterConfig={"Delay": 1})
+    except WaiterError:  # pushed before the repository scanned
+        ecr.start_image_scan(**which)
+        ecr.get_waiter("image_scan_complete").wait(**which, WaiterConfig={"Delay": 1})
     found = ecr.describe_image_scan_findings(**which)["imageScanFindings"]
     print(tag, [f"{finding['severity']} {finding['name']}" for finding in found["findings"]])
 
@@ -311,7 +324,7 @@ answer = ecr.put_lifecycle_policy(repositoryName="inkdigits", lifecyclePolicyTex
 lab.check("3.3")
 
 # %% [markdown]
-# **3.4 Pin it.** A deployment pipeline reads the image that a task shall run from the SSM parameter `/inkdigits/image`. Write the reference of `1.0` there, by digest: `repositoryUri@sha256:…`.
+# **3.4 Pin it.** A deployment pipeline reads which image a task is to run from the SSM parameter `/inkdigits/image`. Write the reference of `1.0` there, by digest: `repositoryUri@sha256:…`.
 # (`boto3.client("ssm").put_parameter(Name=…, Type="String", Value=…, Overwrite=True)`)
 
 # %% exercise="3.4"
@@ -331,12 +344,13 @@ lab.check("3.4")
 #
 # - *Images private, highly available, scanned, in the same account as ECS* → Amazon ECR. S3 and CodeCommit are distractors: neither speaks the registry protocol.
 # - Who pulls? The **execution role**, not the task role: `ecr:GetAuthorizationToken`, `ecr:BatchCheckLayerAvailability`, `ecr:GetDownloadUrlForLayer`, `ecr:BatchGetImage`.
-# - A task in a private subnet needs a way to ECR: a NAT gateway, or interface endpoints for `ecr.api` and `ecr.dkr` **and a gateway endpoint for S3**, where the layers are.
+# - A task in a private subnet needs a way to ECR: a NAT gateway, or interface endpoints for `ecr.api` and `ecr.dkr` **and a gateway endpoint for S3**, where the layers are. With the
+#   `awslogs` driver and endpoints only, it needs one for `logs` as well.
 # - "Somebody overwrote the tag" → tag immutability; or deploy by digest. "Storage costs grow" → lifecycle policy.
 #
 # ## Where this stops being true
 #
-# - Here the registry is `127.0.0.1` over plain HTTP; ECR is HTTPS only, and its login is good for the whole account and Region.
+# - Here the registry is `127.0.0.1` over plain HTTP; ECR is HTTPS only.
 # - AWS's basic scanning looks at operating system packages; language packages need *enhanced scanning* with Amazon Inspector. The lab's list is a small, dated sample.
 # - Since July 2025 a repository can be immutable with exceptions (`IMMUTABLE_WITH_EXCLUSION`), for instance for `latest`. Older questions know only two settings.
 # - Since November 2025 a lifecycle rule may also move images to an archive storage class instead of deleting them. The lab expires only.
@@ -345,21 +359,22 @@ lab.check("3.4")
 # %%
 from fargate_lab.facts import fact
 
-for name in ("ecr.images_per_repository", "ecr.layer_size", "prices.surrounding.us_east_1_ecr_gb_month"):
+quotas = ("images_per_repository", "layer_size", "layer_part_size")
+price = "prices.surrounding.us_east_1_ecr_gb_month"
+for name in (*(f"ecr.{quota}" for quota in quotas), price):
     print(fact(name).text, fact(name).cite())
 
 # %% [markdown]
 # ## In this notebook you have
 #
-# - created an immutable repository and looked inside a login token
-# - sent a layer with three API calls, and pushed an image of which only the rest went over the wire
-# - pulled by digest and compared every byte
-# - been refused four times and read why
-# - seen four images share almost all of their storage, and let old ones expire
-# - read the findings of a scan
+# - created an immutable repository and looked inside a login token;
+# - sent a layer with three API calls, and pushed an image of which only the rest went over the wire;
+# - pulled by digest and compared every byte;
+# - been refused four times and read why;
+# - seen four images share almost all of their storage, and let old ones expire;
+# - read the findings of a scan.
 #
-# **Clean up.** What chapter 4 does not need goes: the second repository, the audit image and the working files. `inkdigits:1.0` stays. The diagram shows how far the account has come: two of
-# five stages.
+# **Clean up.** What chapter 4 does not need goes: the second repository, the audit image and the working files. `inkdigits:1.0` stays. The diagram shows how far the account has come.
 
 # %%
 import contextlib

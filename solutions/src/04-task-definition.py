@@ -24,7 +24,8 @@ lab = start(chapter=4)
 # ## A blueprint with revisions
 #
 # A task definition says what to run: which images, how much CPU and memory, which roles, where the logs go. It runs nothing. Registering the same *family* again makes a new *revision*; a
-# revision never changes. The smallest one that Fargate takes has one container and no need of any AWS service:
+# revision never changes. Here is about the smallest one that Fargate takes: one
+# container from a public image, no role, no log. Look at what it is compatible with.
 
 # %%
 import boto3
@@ -84,8 +85,12 @@ sizes.draw(cpu=333, memory=99999)
 # %% [markdown]
 # ## Two roles
 #
-# The two roles of a task are often mixed up. The **execution role** is used by the ECS agent *before and around* your container: to pull the image from ECR, write the logs, fetch the secrets. The
-# **task role** is what *your code* is when it calls AWS. A container that reads from S3 needs it in the task role; the agent never uses that role.
+# The two roles of a task are often mixed up.
+#
+# - The **execution role** is used by the ECS agent *before and around* your container: to pull the image from ECR, write the logs, fetch the secrets.
+# - The **task role** is what *your code* is when it calls AWS. A container that reads from S3 needs that right in the task role; the agent never uses it.
+#
+# The cell makes both, with the same trust policy: ECS tasks may take them.
 
 # %%
 import json
@@ -157,7 +162,7 @@ blueprint = {
 }
 
 # %% [markdown]
-# The log group must exist before the task starts (or the option `awslogs-create-group` must say so, which needs one more right). Look at `hostPort`: under `awsvpc` it is always the container's port.
+# The log group must exist before the task starts (or the option `awslogs-create-group` makes it, for which the execution role needs `logs:CreateLogGroup`). Look at `hostPort`: under `awsvpc` it is always the container's port.
 
 # %%
 logs = boto3.client("logs")
@@ -190,7 +195,7 @@ def attempt(what, task=None, **container):
 
 
 # %% [markdown]
-# **Predict first.** Five changes to the task as a whole. Which one would be fine on EC2?
+# **Predict first.** Five changes to the task as a whole. Which of them would be refused on EC2 as well?
 
 # %%
 attempt("1  a pair off the grid", {"cpu": "256", "memory": "4096"})
@@ -202,8 +207,9 @@ attempt("5  20 GiB of disk", {"ephemeralStorage": {"sizeInGiB": 20}})
 # %% [markdown]
 # <details><summary>After you have run it</summary>
 #
-# The third, and the second too: on EC2 the task may use `bridge`, and its size may be left to the containers. The fifth is a trap of its own: 20 GiB is the default, so it may only be asked for by not
-# asking; the smallest size to be named is 21.
+# Only the fifth. On EC2 any size that an instance can hold will do, or none if the containers have theirs; `bridge` is a network mode like others; and pulls and logs use the instance's role.
+#
+# The fifth is a trap of its own. A disk size is for Fargate only, and 20 GiB is the default: you get it by not asking. The smallest size that may be named is 21.
 # </details>
 #
 # Five changes to the container. The first is the one that people carry over from Docker most often.
@@ -226,7 +232,7 @@ newest == registered["taskDefinitionArn"]
 # ## A secret is not an environment variable
 #
 # What stands in `environment` can be read by everyone who may call `DescribeTaskDefinition`, for as long as the revision exists. A secret is named by its ARN; the agent fetches the value with the
-# execution role when the task starts. Look at what the registered revision shows of each.
+# execution role when the task starts, and only then: a rotated secret reaches new tasks. Look at what the registered revision shows of each.
 
 # %%
 secrets = boto3.client("secretsmanager")
@@ -235,6 +241,7 @@ token = next((s for s in known if s["Name"] == "inkdigits/token"), None) or secr
     Name="inkdigits/token", SecretString='{"api_key": "c2VjcmV0"}'
 )
 with_secret = changed(
+    {"family": "inkdigits-secret"},
     environment=[{"name": "PLAIN_TOKEN", "value": "c2VjcmV0"}],
     secrets=[{"name": "API_KEY", "valueFrom": f"{token['ARN']}:api_key::"}],
 )
@@ -273,14 +280,15 @@ with lab.refused():
 # %% [markdown]
 # ## Out of use
 #
-# A revision that should not be used any more is deregistered: it becomes `INACTIVE`, tasks that run from it go on, and no new task can be started from it.
+# A revision that should not be used any more is deregistered and becomes `INACTIVE`. Tasks that run from it go on, and a service that uses it already may still scale. `RunTask` and new
+# services refuse it. Look at the status.
 
 # %%
 gone = ecs.deregister_task_definition(taskDefinition=smallest["taskDefinitionArn"])["taskDefinition"]
 gone["status"]
 
 # %% [markdown]
-# The way so far:
+# The way so far, drawn from your account:
 
 # %%
 lab.diagram()
@@ -288,7 +296,9 @@ lab.diagram()
 # %% [markdown]
 # ## Exercises
 #
-# **4.1** A bigger model needs 2 vCPU. Register `blueprint` as the family `inkdigits-big` with 2 vCPU and the *smallest* memory that goes with it.
+# `lab.check("4.1")` looks at the account. Stuck? `lab.hint("4.1")`, up to three times.
+#
+# **4.1 A bigger task.** A bigger model needs 2 vCPU. Register `blueprint` as the family `inkdigits-big` with 2 vCPU and the *smallest* memory that goes with it.
 
 # %% exercise="4.1"
 ### BEGIN SOLUTION
@@ -300,7 +310,8 @@ registered = ecs.register_task_definition(**blueprint | big)
 lab.check("4.1")
 
 # %% [markdown]
-# **4.2** A colleague's definition was written for Docker on a server. Register it as the family `inkdigits-mended`, still for Fargate, changing only what Fargate refuses. Let the refusals lead you.
+# **4.2 From a server to Fargate.** A colleague's definition was written for Docker on a server. Register it as the family `inkdigits-mended`, still for Fargate, changing only what Fargate
+# refuses. Let the refusals lead you. This cell has the definition, and the next one is yours.
 
 # %%
 colleague = blueprint | {
@@ -323,8 +334,8 @@ registered = ecs.register_task_definition(
 lab.check("4.2")
 
 # %% [markdown]
-# **4.3** A batch job unpacks 40 GB of data and needs a minute to put its work away when it is stopped. Register `blueprint` as the family `inkdigits-batch` with 60 GiB of ephemeral storage and a stop
-# time-out of 90 seconds for its container.
+# **4.3 Disk and patience.** A batch job unpacks 40 GB of data and needs a minute to put its work away when it is stopped. Register `blueprint` as the family `inkdigits-batch` with 60 GiB of
+# ephemeral storage, and give its container a `stopTimeout` of 90 seconds: the time between the request to stop (SIGTERM) and the kill (SIGKILL).
 
 # %% exercise="4.3"
 ### BEGIN SOLUTION
@@ -347,12 +358,18 @@ lab.check("4.3")
 #
 # ## Where this stops being true
 #
-# Limits move. These are the ones this chapter used, with the date of the source; sources that disagree are named.
+# - **Permissions**: the lab keeps IAM policies and does not enforce them. On AWS the task with the secret would stop at its start until the execution role is
+#   allowed `secretsmanager:GetSecretValue` on that secret.
+# - **Public images**: registration looks into no registry, here or on AWS. `inkdigits-smallest` was accepted although nobody looked for its image.
+# - **Older material** says that containers with a GPU need EC2 hosts of your own. Since September 2025 there are ECS Managed Instances; Fargate still has no GPU.
+#
+# Limits move. The cell prints the ones that this chapter used, with the date of each source and how far to trust it.
 
 # %%
 from fargate_lab.facts import fact
 
-for name in ("fargate.sizes.cpu_32768", "fargate.limits.ephemeral_storage", "fargate.limits.stop_timeout"):
+limits = ("sizes.cpu_32768", "limits.ephemeral_storage", "limits.stop_timeout")
+for name in (*(f"fargate.{limit}" for limit in limits), "outdated.gpu_self_managed"):
     print(fact(name).text, f"({fact(name).as_of}, {fact(name).confidence})")
 
 # %% [markdown]
@@ -362,9 +379,12 @@ for name in ("fargate.sizes.cpu_32768", "fargate.limits.ephemeral_storage", "far
 # - made two roles and said what each is for;
 # - kept a secret out of the blueprint, and ordered two containers by health.
 #
-# The last cell puts the experiments out of use; the family `inkdigits` stays for the next chapter.
+# The last cell puts the experiments out of use and removes the secret, which would cost money on AWS every month. The exercises' families and `inkdigits` stay: a task definition costs
+# nothing, and the next chapter runs one.
 
 # %%
-for family in ("inkdigits-smallest", "inkdigits-pair"):
+for family in ("inkdigits-smallest", "inkdigits-pair", "inkdigits-secret"):
     for arn in ecs.list_task_definitions(familyPrefix=family)["taskDefinitionArns"]:
         ecs.deregister_task_definition(taskDefinition=arn)
+if any(s["Name"] == "inkdigits/token" for s in secrets.list_secrets()["SecretList"]):
+    secrets.delete_secret(SecretId="inkdigits/token", ForceDeleteWithoutRecovery=True)

@@ -60,8 +60,11 @@ subnets = sorted(subnets, key=lambda s: s["AvailabilityZone"])[:2]
 [(s["AvailabilityZone"], s["MapPublicIpOnLaunch"]) for s in subnets]
 
 # %% [markdown]
-# The security group is the task's firewall: it lets in TCP port 8080, where the container listens, and nothing else. `assignPublicIp` matters twice: it makes the
-# task reachable from outside, and, in a subnet without a NAT gateway or VPC endpoints, it is the only way the task itself reaches ECR to pull its image.
+# The security group is the task's firewall: it lets in TCP port 8080, where the container listens, and nothing else. `0.0.0.0/0` means from anywhere, which is right for a
+# lab; on AWS, name your own address or the load balancer's group. `assignPublicIp` matters twice:
+#
+# - it makes the task reachable from outside;
+# - in a subnet without a NAT gateway or VPC endpoints, it is the only way the task itself reaches ECR to pull its image.
 
 # %%
 named = [{"Name": "group-name", "Values": ["inkdigits-web"]}, {"Name": "vpc-id", "Values": [vpc]}]
@@ -238,7 +241,7 @@ why(starved)
 # %% [markdown]
 # <details><summary>After you have run it</summary>
 #
-# The kernel does: the container's memory limit is hard, so the process is killed with SIGKILL. 137 = 128 + 9, and 9 is SIGKILL. The program had no chance to log
+# The kernel does: the task's memory is a hard limit, so the process is killed with SIGKILL. 137 = 128 + 9, and 9 is SIGKILL. The program had no chance to log
 # anything. `OutOfMemoryError` in the container's *reason* is what tells an out-of-memory kill from any other SIGKILL.
 # </details>
 #
@@ -286,7 +289,8 @@ why(task)
 [json.loads(line)["event"] for line in log_of(task)][-2:]
 
 # %% [markdown]
-# Four tasks, one picture, drawn from the timestamps in `DescribeTasks`. Fargate bills from the start of the pull to the stop, by the second, one minute at least.
+# Four tasks, one picture, drawn from the timestamps in `DescribeTasks`. Look at how much of each is not `RUNNING`: Fargate bills by the second from the start of the pull
+# to the stop, with a least time that is printed at the end.
 
 # %%
 from fargate_lab.lesson import timeline
@@ -296,7 +300,9 @@ timeline.draw([task, done, starved, missing], ["server", "done", "out of memory"
 # %% [markdown]
 # ## Exercises
 #
-# **5.1** Run *two* tasks of `inkdigits` with one call, marked `startedBy="exercise-5-1"`, and wait until both run. Both listen on port 8080: why is that no conflict?
+# `lab.check("5.1")` looks at the account. Stuck? `lab.hint("5.1")`, up to three times.
+#
+# **5.1 Two at once.** Run *two* tasks of `inkdigits` with one call, marked `startedBy="exercise-5-1"`, and wait until both run. Both listen on port 8080: why is that no conflict?
 
 # %% exercise="5.1"
 ### BEGIN SOLUTION
@@ -317,7 +323,7 @@ ecs.get_waiter("tasks_running").wait(
 lab.check("5.1")
 
 # %% [markdown]
-# **5.2** Give the starved program what it needs *without* a new revision: run `bytearray(700 * 2**20)` on `inkdigits-once` with an override of the task's memory, so that it ends with
+# **5.2 Memory by override.** Give the starved program what it needs *without* a new revision: run `bytearray(700 * 2**20)` on `inkdigits-once` with an override of the task's memory, so that it ends with
 # exit code 0. (`run_once` passes further overrides on. Which memory sizes go with 256 CPU units?)
 
 # %% exercise="5.2"
@@ -330,7 +336,7 @@ why(fed)
 lab.check("5.2")
 
 # %% [markdown]
-# **5.3** A job reports its result by its exit code. Run a task of `inkdigits-once` that ends with exit code 3. (`sys.exit`)
+# **5.3 An exit code of your own.** A job reports its result by its exit code. Run a task of `inkdigits-once` that ends with exit code 3. (`sys.exit`)
 
 # %% exercise="5.3"
 ### BEGIN SOLUTION
@@ -343,22 +349,22 @@ lab.check("5.3")
 # %% [markdown]
 # ## On the exam
 #
-# - *No servers to manage, custom container, runs for hours or all day*: ECS on Fargate. "Manage the instances", "GPU", "daemon per host" point to EC2.
-# - Fargate means `awsvpc`: an interface per task, security groups per task, target groups of type `ip`.
+# - *No servers to manage, custom container, runs for hours or all day*: ECS on Fargate. *Control of the instances*, *GPU* and *one daemon on each host* point to EC2.
+# - Fargate means `awsvpc`: an interface for each task, security groups on the task, target groups of type `ip`.
 # - A task in a private subnet that cannot pull: NAT gateway, or interface endpoints for `ecr.api` and `ecr.dkr`, a gateway endpoint for S3 (the layers), and `logs`.
 # - *Task stopped, exit code 137, OutOfMemoryError*: raise the memory. *CannotPullContainerError*: image name, execution role, or route to ECR.
 #
 # ## Where this stops being true
 #
-# - Time: this machine starts a task in about a second. The cell below prints what was measured on AWS.
-# - Addresses: in the lab a task's private and public address are addresses of this machine. On AWS the private one lies in the subnet.
-# - Capacity: the Region's quota of Fargate vCPUs holds here as on AWS, but beneath it is only this machine; on AWS the quota can be raised.
+# - **Time**: this machine starts a task in about a second. The cell below prints what was measured on AWS.
+# - **Addresses**: in the lab a task's private and public address are addresses of this machine. On AWS the private one lies in the subnet.
+# - **Capacity**: the Region's quota of Fargate vCPUs holds here as on AWS, but beneath it is only this machine; on AWS the quota can be raised.
 
 # %%
 from fargate_lab.facts import fact
 
-for name in ("start_times.fargate_probe", "quotas.fargate_vcpu"):
-    print(fact(name).text, f"({fact(name).as_of}, {fact(name).confidence})")
+for name in ("start_times.fargate_probe", "quotas.fargate_vcpu", "prices.fargate.minimum_seconds"):
+    print(fact(name).text, fact(name).cite())
 
 # %% [markdown]
 # ## In this notebook you have
@@ -368,8 +374,10 @@ for name in ("start_times.fargate_probe", "quotas.fargate_vcpu"):
 # - found its logs from its ARN and asked its metadata endpoint;
 # - told four endings apart by stop code, reason and exit code.
 #
-# The last cell stops what still runs. The cluster costs nothing and stays for the next chapter.
+# The last cell stops what still runs and puts the broken definition out of use. The cluster and the other definitions cost nothing and stay for later chapters.
 
 # %%
 for running in ecs.list_tasks(cluster="fargate-lab")["taskArns"]:
     ecs.stop_task(cluster="fargate-lab", task=running, reason="clean-up")
+for old in ecs.list_task_definitions(familyPrefix="inkdigits-broken")["taskDefinitionArns"]:
+    ecs.deregister_task_definition(taskDefinition=old)

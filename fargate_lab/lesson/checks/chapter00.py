@@ -18,7 +18,7 @@ TAG = ("purpose", "learning")
 @exercise(
     "0.1",
     "a first cluster",
-    read="Create something, look at it, remove it",
+    read="chapter 0, Create something, look at it, remove it",
     hints=(
         "Which call made the cluster first-call, further up?",
         "ecs.create_cluster takes the name as clusterName; upper and lower case differ.",
@@ -33,7 +33,7 @@ def a_cluster(lab: Lab) -> str:
 @exercise(
     "0.2",
     "a tag on it",
-    read="Exercise 0.2; ECS TagResource",
+    read="chapter 0, Exercises; AWS's page on TagResource of ECS",
     hints=(
         "Which two things does a tagging call need: what to tag, and with what?",
         "ecs.tag_resource(resourceArn=…, tags=[…]); describe_clusters gives the clusterArn.",

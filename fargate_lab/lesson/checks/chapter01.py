@@ -21,7 +21,7 @@ SECOND_TAG = "stable"
 @exercise(
     "1.1",
     "a larger revision",
-    read="Stage 3: the task definition",
+    read="chapter 1, Stage 3: the task definition",
     hints=(
         "Can a revision be changed, or is there another way to change a task definition?",
         "ecs.register_task_definition(**definition | {…}) with two keys replaced.",
@@ -48,7 +48,7 @@ def larger_revision(lab: Lab) -> str:
 @exercise(
     "1.2",
     "a task of the larger revision",
-    read="Stage 5: the task",
+    read="chapter 1, Stage 5: the task",
     hints=(
         "Which call starts a task, and what does a name without a revision number mean?",
         "ecs.run_task(**where, taskDefinition=…, startedBy=…)",
@@ -75,7 +75,7 @@ def larger_task(lab: Lab) -> str:
 @exercise(
     "1.3",
     "a second tag",
-    read="Stage 2: the registry; chapter 03, Tags and digests",
+    read="chapter 1, Stage 2: the registry; chapter 3, Tags and digests",
     hints=(
         "A tag is a label on a digest. What, then, has to be sent to add one?",
         f"push(image, …) once more with another tag: layers that ECR has already are not sent "

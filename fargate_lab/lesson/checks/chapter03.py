@@ -67,7 +67,7 @@ def second_release(lab: Lab) -> str:
     "a repository for production",
     read="chapter 3, A repository",
     hints=(
-        "The chapter's first call made a repository with exactly these two settings.",
+        "Which two settings did the chapter's first call give its repository?",
         "create_repository takes imageTagMutability and imageScanningConfiguration. For one that "
         "exists: put_image_tag_mutability and put_image_scanning_configuration.",
         "ecr.create_repository(repositoryName='inkdigits-prod', imageTagMutability='IMMUTABLE', "

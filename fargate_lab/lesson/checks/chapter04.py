@@ -18,7 +18,7 @@ def _newest(family: str) -> dict[str, Any]:
     arns = ecs.list_task_definitions(familyPrefix=family, sort="DESC")["taskDefinitionArns"]
     if not arns:
         near = ecs.list_task_definition_families(familyPrefix=family, status="ACTIVE")["families"]
-        found = f"families {', '.join(near)}" if near else ""
+        found = f"families {', '.join(near)}" if near else "no family whose name begins so"
         raise Missing(f"an active revision of the family {family}", found=found)
     definition: dict[str, Any] = ecs.describe_task_definition(taskDefinition=arns[0])[
         "taskDefinition"
@@ -76,18 +76,24 @@ def mended(lab: Lab) -> str:
             found=f"container ports {ports or 'none'}",
         )
     if container.get("logConfiguration", {}).get("logDriver") != "awslogs":
-        raise Missing("the awslogs configuration, which Fargate does not refuse")
+        driver = container.get("logConfiguration", {}).get("logDriver")
+        raise Missing(
+            "the awslogs configuration, which Fargate does not refuse",
+            found=f"log driver {driver or 'none'}",
+        )
     if not definition.get("executionRoleArn"):
-        raise Missing("the execution role, which the colleague's definition had")
+        raise Missing(
+            "the execution role, which the colleague's definition had", found="no executionRoleArn"
+        )
     if "healthCheck" not in container:
-        raise Missing("the health check, which Fargate does not refuse")
+        raise Missing("the health check, which Fargate does not refuse", found="no healthCheck")
     return f"{definition['networkMode']}, not privileged, port 8080, logs and health check kept"
 
 
 @exercise(
     "4.3",
     "disk and patience",
-    read="chapter 4, Ten refusals",
+    read="chapter 4, Ten refusals (5) and Where this stops being true",
     hints=(
         "One setting belongs to the task, the other to the container. Which is which?",
         "ephemeralStorage={'sizeInGiB': …} for the task; stopTimeout (seconds) for the container.",

@@ -23,7 +23,8 @@ def _tasks(desired: str) -> list[dict[str, Any]]:
         arns = ecs.list_tasks(cluster=names.CLUSTER, desiredStatus=desired)["taskArns"]
     except ClientError:
         raise Missing(
-            f"the cluster {names.CLUSTER}: run the cell with create_cluster first"
+            f"the cluster {names.CLUSTER}: run the cell with create_cluster first",
+            found="no such cluster",
         ) from None
     found: list[dict[str, Any]] = []
     for first in range(0, len(arns), 100):  # DescribeTasks takes at most 100
@@ -60,7 +61,8 @@ def _once_commands() -> list[tuple[dict[str, Any], str]]:
 )
 def two_at_once(lab: Lab) -> str:
     """Two running tasks of inkdigits carry startedBy exercise-5-1."""
-    marked = [t for t in _tasks("RUNNING") if t.get("startedBy") == "exercise-5-1"]
+    active = _tasks("RUNNING")
+    marked = [t for t in active if t.get("startedBy") == "exercise-5-1"]
     if not marked:
         ended = [t for t in _tasks("STOPPED") if t.get("startedBy") == "exercise-5-1"]
         if ended:
@@ -68,7 +70,10 @@ def two_at_once(lab: Lab) -> str:
                 "two tasks that still run; start them again and check before stopping them",
                 found=f"{len(ended)} stopped: {ended[0].get('stoppedReason', 'no reason')}",
             )
-        raise Missing('tasks with startedBy="exercise-5-1"; the mark tells them from others')
+        raise Missing(
+            'tasks with startedBy="exercise-5-1"; the mark tells them from others',
+            found=f"{len(active)} running without it",
+        )
     others = sorted({_family(t) for t in marked} - {names.FAMILY})
     if others:
         raise Missing(f"tasks of the family {names.FAMILY}", found=f"tasks of {', '.join(others)}")
@@ -102,7 +107,11 @@ def memory_by_override(lab: Lab) -> str:
                 f"exit code 0 with {task['memory']} MiB by override; the revision stayed as it was"
             )
     if not tries:
-        raise Missing(f"a stopped task of inkdigits-once whose command has {BLOCK} * 2**20)")
+        others = len(_once_commands())
+        raise Missing(
+            f"a stopped task of inkdigits-once whose command has {BLOCK} * 2**20)",
+            found=f"{others} stopped of inkdigits-once, none with it",
+        )
     if ended_well:
         raise Missing(
             "the memory as an override of RunTask; the task definition was to stay as it is",
@@ -133,7 +142,10 @@ def own_exit_code(lab: Lab) -> str:
     if 3 in endings:
         return "EssentialContainerExited with exit code 3"
     if not endings:
-        raise Missing("a stopped task of inkdigits-once; run_once waits until it has stopped")
+        raise Missing(
+            "a stopped task of inkdigits-once; run_once waits until it has stopped",
+            found="none stopped",
+        )
     if endings[0] == 1:
         raise Missing(
             "exit code 3; 1 is what Python gives when an exception ends it (was sys imported?)",
