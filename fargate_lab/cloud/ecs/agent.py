@@ -70,7 +70,7 @@ class TaskAgent:
         self._driver = driver
         self._wake = threading.Condition()
         self._asked: Ending | None = None
-        self._stop_limit: float | None = None
+        self._stop_by: float | None = None
         self._host: Host | None = None
         self.on_end: Callable[[TaskAgent], None] = lambda agent: None
         overrides = (record.get("overrides") or {}).get("containerOverrides") or ()
@@ -107,13 +107,13 @@ class TaskAgent:
         return self._host
 
     def stop(self, code: str, reason: str, limit: float | None = None) -> None:
-        """Ask the task to end; limit caps the containers' stop time-outs, in seconds."""
+        """Ask the task to end; limit caps the stop time-outs of all its containers, in seconds."""
         with self._wake:
             if self._asked is None:
                 self._asked = Ending(code, reason)
                 self._desire_stop(self._asked)
             if limit is not None:
-                self._stop_limit = limit
+                self._stop_by = time.monotonic() + limit
             self._wake.notify_all()
 
     def _desire_stop(self, ending: Ending) -> None:
@@ -334,11 +334,9 @@ class TaskAgent:
             self._wake.wait_for(lambda: all(c.done for c in containers), timeout=150)
 
     def _stop_one(self, container: TaskContainer) -> None:
-        limit = self._stop_limit
-        if limit is not None:
-            asked = container.definition.get("stopTimeout") or limit
-            container.definition = {**container.definition, "stopTimeout": min(limit, asked)}
-        container.stop()
+        by = self._stop_by
+        # Containers that stop one after the other share the limit.
+        container.stop(None if by is None else max(0.0, by - time.monotonic()))
 
     def _deprovision(self) -> None:
         with contextlib.suppress(Exception):

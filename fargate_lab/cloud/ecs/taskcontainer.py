@@ -110,10 +110,11 @@ class TaskContainer:
             self.record.container(self.name).update(members)
             self.record.save()
 
-    def stop(self) -> None:
-        """SIGTERM, then SIGKILL after the definition's stopTimeout."""
+    def stop(self, limit: float | None = None) -> None:
+        """SIGTERM, then SIGKILL after the definition's stopTimeout, or after limit seconds."""
         if self.running is not None and self.exit is None:
-            self.running.stop(self.definition.get("stopTimeout") or DEFAULT_STOP_SECONDS)
+            asked = self.definition.get("stopTimeout") or DEFAULT_STOP_SECONDS
+            self.running.stop(asked if limit is None else min(asked, limit))
 
     def satisfies(self, condition: str) -> bool:
         """Whether a container that depends on this one may start (`dependsOn`)."""

@@ -177,7 +177,7 @@ class ProcessContainer:
         status = process.wait()
         known = self.host.driver.guard.forget(process.pid)
         # As in a container, nothing outlives the first process.
-        tree.kill_tree(process, known)
+        tree.kill_tree(process, [*known, *tree.marked(str(self.folder) + os.sep)])
         if self._reader is not None:
             self._reader.join(OUTPUT_SECONDS)
         self._finish(tree.EXIT_OF_KILL if self._out_of_memory else tree.exit_code(status))

@@ -85,7 +85,9 @@ class ProcessDriver:
         return killed
 
     def close(self) -> None:
-        """Nothing is held."""
+        """End what nobody had the time to stop."""
+        if any(self.state_dir.glob("tasks/*")):
+            self.reap()
 
 
 class ProcessHost:

@@ -81,6 +81,19 @@ def kill_tree(process: subprocess.Popen[bytes], known: list[psutil.Process]) -> 
         process.kill()
 
 
+def marked(marker: str) -> list[psutil.Process]:
+    """The processes of this user whose PATH names a container's folder: its own, to the last.
+
+    A child that began a session of its own, and whose parent ended, is found in no other way.
+    """
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if marker in process.environ().get("PATH", ""):
+                found.append(process)
+    return found
+
+
 def write_record(path: Path, pid: int) -> None:
     """Note a started process so that a later cloud can find it: its id and its start time."""
     with contextlib.suppress(psutil.Error):
@@ -93,8 +106,8 @@ def write_record(path: Path, pid: int) -> None:
 def reap(tasks: Path) -> list[str]:
     """End what an earlier cloud's containers left running below its `tasks` folder.
 
-    Found by the recorded process ids, and by command lines and working folders that lie in the
-    folder, for a cloud can die between starting a process and noting it.
+    Found by the recorded process ids, and by command lines, working folders and search paths that
+    lie in the folder, for a cloud can die between starting a process and noting it.
     """
     doomed: dict[int, psutil.Process] = {}
     for record in tasks.glob("*/*/process.json"):
@@ -109,6 +122,7 @@ def reap(tasks: Path) -> list[str]:
             places = [*process.cmdline()[:4], process.cwd() or ""]
             if process.pid != os.getpid() and any(p.startswith(marker) for p in places):
                 doomed[process.pid] = process
+    doomed |= {process.pid: process for process in marked(marker)}
     names = []
     for process in doomed.values():
         with contextlib.suppress(psutil.Error):

@@ -71,7 +71,23 @@ def test_a_stopped_cloud_leaves_nothing(tmp_path: Path, runtime: str) -> None:
     info = process.start(state, port=0, runtime=runtime)
     try:
         runner = Runner.prepare(LabCloud(info), tmp_path / "image")
-        for arn in [runner.start("deaf", "deaf"), runner.start("serve", "serve")]:
+        chain = runner.register(
+            "chain",
+            *(
+                runner.container(
+                    f"deaf-{n}",
+                    "deaf",
+                    stopTimeout=60,
+                    dependsOn=[{"containerName": f"deaf-{n - 1}", "condition": "START"}]
+                    if n
+                    else [],
+                )
+                for n in range(3)
+            ),
+        )
+        # The containers of the last one stop one after the other.
+        arns = [runner.start("deaf", "deaf"), runner.start("serve", "serve"), *runner.run(chain)]
+        for arn in arns:
             runner.running(arn)
     finally:
         began = time.monotonic()
