@@ -180,7 +180,7 @@ def _reset(parser: argparse.ArgumentParser) -> None:
 
 
 def _tour(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runtime", choices=RUNTIMES, default="auto", help="how the task runs")
+    parser.add_argument("--runtime", choices=RUNTIMES, help="how the task runs")
     parser.epilog = "It uses a cloud of its own and leaves nothing behind."
 
 

@@ -13,14 +13,15 @@ from typing import Any
 
 from fargate_lab import paths
 from fargate_lab.cli.console import CommandError, answer, say
-from fargate_lab.cli.shells import exports, stray
+from fargate_lab.cli.doctor import engine_version
+from fargate_lab.cli.shells import exports, stray, unproxied
 from fargate_lab.cloud import process
 from fargate_lab.cloud.process import CloudError, CloudInfo
 
 NOT_RUNNING = 3
 """The exit code of `status` when there is no cloud: what init scripts answer for "not running"."""
 
-KEPT = {"cache"}
+KEPT = {"cache", "progress.json"}
 OURS = {
     "cloud.json",
     "cloud.log",
@@ -31,6 +32,7 @@ OURS = {
     "tasks",
     "images",
     "cache",
+    "progress.json",
     "jupyter",
 }
 """What the lab puts into a state folder, as docs/architecture.md has it."""
@@ -50,15 +52,28 @@ def start(folder: Path, port: int | None, runtime: str | None) -> tuple[CloudInf
     try:
         running = process.find(folder)
         wanted = runtime or os.environ.get("LAB_RUNTIME") or "auto"
+        if not running:
+            need_engine(wanted)
         info = process.start(folder, port=port, runtime=wanted)
     except CloudError as error:
         raise CommandError(str(error)) from error
-    if running and runtime not in {None, "auto", running.runtime} and running.runtime != "auto":
+    if running and runtime not in {None, "auto", running.runtime}:
         raise CommandError(
             f"A cloud with the runtime {running.runtime!r} runs on {folder} already.\n"
             f"Stop it first (python3 lab.py stop), then ask for {runtime!r} again."
         )
     return info, running is None
+
+
+def need_engine(runtime: str) -> None:
+    """Raises CommandError where `docker` is asked for and no engine answers."""
+    if runtime == "docker" and engine_version(os.environ.get("DOCKER_HOST", "")) is None:
+        host = os.environ.get("DOCKER_HOST")
+        raise CommandError(
+            f"No Docker engine answers{f' at DOCKER_HOST={host}' if host else ''}.\n"
+            "Start one (Docker Desktop, colima or dockerd), or use --runtime process, which needs "
+            "none."
+        )
 
 
 def up(options: argparse.Namespace) -> int:
@@ -72,6 +87,7 @@ def up(options: argparse.Namespace) -> int:
     values = info.environment()
     if folder != paths.repo_root() / ".lab":
         values["LAB_STATE_DIR"] = str(folder)
+    values |= unproxied(os.environ)
     answer(exports(values, options.shell, unset=stray(os.environ)))
     if sys.stdout.isatty() and options.shell == "bash":
         say(
@@ -140,9 +156,14 @@ def client(info: CloudInfo, service: str) -> Any:
     """A boto3 client for a cloud, whatever the environment and the configuration files say."""
     import boto3
     from botocore.config import Config
+    from botocore.session import Session
 
     values = info.environment()
-    return boto3.client(
+    # A profile that is set and does not exist, or a broken file of them, would end in an exception.
+    nothing: dict[str, Any] = {"profile": (None, None, None, None)}
+    nothing |= dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+    session = boto3.Session(botocore_session=Session(session_vars=nothing))
+    return session.client(
         service,  # type: ignore[call-overload]
         endpoint_url=values["AWS_ENDPOINT_URL"],
         aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
@@ -158,6 +179,11 @@ def reset(options: argparse.Namespace) -> int:
     if not folder.exists():
         say(f"There is nothing to delete: {folder} does not exist.")
         return 0
+    if not folder.is_dir():
+        raise CommandError(
+            f"{folder} is a file, not a state folder. Nothing was deleted.\n"
+            "Name the lab's own folder with --state-dir, or leave it and LAB_STATE_DIR out."
+        )
     _refuse_foreign(folder)
     doomed = [entry for entry in sorted(folder.iterdir()) if entry.name not in KEPT]
     if not options.yes and not _confirmed(folder):
@@ -166,7 +192,7 @@ def reset(options: argparse.Namespace) -> int:
     stop(options)
     for entry in doomed:
         _delete(entry)
-    say(f"Deleted what the lab held in {folder}; the cache of wheels and layers stays.")
+    say(f"Deleted what the lab held in {folder}; the cache and your passed exercises stay.")
     return 0
 
 

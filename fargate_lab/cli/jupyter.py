@@ -120,7 +120,7 @@ def _environment(values: Mapping[str, str], runtime: Path, token: str) -> dict[s
         for name in stray(env):
             del env[name]
         env |= values
-    # JupyterLab asks about its news as long as no setting answers, whatever the address of the news.
+    # JupyterLab asks about its news as long as no setting answers, whatever their address.
     overrides = runtime / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True)
     overrides.write_text(json.dumps(QUIET), encoding="utf-8")

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 
 REDIRECTING = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def stray(environ: Mapping[str, str]) -> list[str]:
@@ -15,6 +16,15 @@ def stray(environ: Mapping[str, str]) -> list[str]:
     Reference Guide, "Service-specific endpoints".
     """
     return sorted(n for n in environ if n in REDIRECTING or n.startswith("AWS_ENDPOINT_URL_"))
+
+
+def unproxied(environ: Mapping[str, str]) -> dict[str, str]:
+    """NO_PROXY with this machine in it, where a proxy is set that would get the lab's calls."""
+    if not any(environ.get(name) for name in environ if name.lower() in PROXIES):
+        return {}
+    hosts = [h for name in ("NO_PROXY", "no_proxy") for h in environ.get(name, "").split(",") if h]
+    value = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"]))
+    return {"NO_PROXY": value, "no_proxy": value}
 
 
 def exports(values: Mapping[str, str], shell: str, *, unset: list[str] | None = None) -> str:

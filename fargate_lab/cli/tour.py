@@ -20,6 +20,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from fargate_lab import paths
+from fargate_lab.cli.cloud import need_engine
 from fargate_lab.cli.console import CommandError, answer, say
 from fargate_lab.cli.fetching import prefetch
 from fargate_lab.cli.trace import Trace
@@ -37,10 +38,12 @@ ONCE_A_MOMENT = {"Delay": 0.2, "MaxAttempts": 300}
 
 def tour(options: argparse.Namespace) -> int:
     """Run the story; the exit code is 0 only when every digit was read rightly."""
+    runtime = options.runtime or os.environ.get("LAB_RUNTIME") or "auto"
+    need_engine(runtime)
     prefetch()
     begun = time.monotonic()
     try:
-        with own_cloud(options.runtime) as lab:
+        with own_cloud(runtime) as lab:
             trace = Trace()
             trace.listen(boto3.DEFAULT_SESSION)
             wrong = _story(lab, trace)

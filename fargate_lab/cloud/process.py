@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,29 @@ def stop(state_dir: Path) -> bool:
     """Stop the cloud and every task it runs; whether there was one.
 
     Asks first; a cloud that does not go within `STOP_SECONDS` is killed, its children with it.
+    One whose folder was deleted under it published nothing that could be found: it ends too.
     """
+    stopped = _stop_published(state_dir)
+    lost = list(_lost(state_dir))
+    for process in lost:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(lost, timeout=STOP_SECONDS)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            _kill_tree(process)
+    return stopped or bool(lost)
+
+
+def _lost(state_dir: Path) -> Iterator[psutil.Process]:
+    """This person's clouds that were started on a state folder."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            words = process.cmdline()
+            if "fargate_lab.cloud" in words and str(state_dir) in words and _is_cloud(process.pid):
+                yield process
+
+
+def _stop_published(state_dir: Path) -> bool:
     try:
         info = CloudInfo(**json.loads(info_path(state_dir).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

@@ -64,7 +64,7 @@ def samples() -> dict[str, list[Strokes]]:
 
 def make_pad(sample: str = "7") -> DrawingPad:
     """A pad that holds the first stored drawing of a digit (`"0"` to `"9"`)."""
-    stored = samples()
+    stored, sample = samples(), str(sample)
     if sample not in stored:
         raise LabError(f"There is no stored drawing of {sample!r}; choose one of 0 to 9.")
     return DrawingPad(strokes=stored[sample][0])

@@ -88,6 +88,11 @@ class Lab:
         something listens at the port. Raises LabError when the task does not run, or when nothing
         listens within `LISTEN_SECONDS`.
         """
+        if not isinstance(task, dict) or not {"lastStatus", "taskArn"} <= set(task):
+            raise LabError(
+                "lab.url takes a task as DescribeTasks describes it: "
+                'ecs.describe_tasks(cluster=…, tasks=[arn])["tasks"][0].'
+            )
         if task["lastStatus"] != "RUNNING":
             raise LabError(f"The task is {task['lastStatus']}; it has an address while RUNNING.")
         if self.backend.name == "aws":
@@ -132,8 +137,10 @@ class Lab:
 
 def open_chapter(chapter: int, *, runtime: str | None = None) -> Lab:
     """The session of a chapter; prints one line on where it runs and what was made for it."""
-    if not 0 <= chapter <= 13:
-        raise LabError(f"There is no chapter {chapter}; they run from 0 to 13.")
+    if type(chapter) is not int or not 0 <= chapter <= 13:
+        raise LabError(
+            f"There is no chapter {chapter!r}; they run from 0 to 13, as in start(chapter=5)."
+        )
     lab = Lab(chapter, backend.choose(runtime))
     where = "this machine; nothing is sent to AWS" if lab.backend.name == "local" else "AWS"
     print(f"Chapter {chapter} runs on {where}. Account {lab.account}, {lab.region}.")

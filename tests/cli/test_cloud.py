@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fargate_lab import paths
@@ -153,6 +154,50 @@ def test_reset_knows_everything_that_an_image_and_a_task_leave(lab: Lab) -> None
         (lab.state / name).mkdir()
     done = lab.run("reset", "--yes")
     assert (done.returncode, list(lab.state.iterdir())) == (0, []), done.stderr
+
+
+def test_reset_keeps_the_exercises_passed(lab: Lab) -> None:
+    lab.state.mkdir(exist_ok=True)
+    (lab.state / "progress.json").write_text('["0.1"]', encoding="utf-8")
+    assert lab.run("reset", "--yes").returncode == 0
+    assert (lab.state / "progress.json").exists()
+
+
+def test_reset_of_a_file_is_a_sentence(lab: Lab, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    done = lab.run("reset", "--yes", "--state-dir", str(blocked))
+    assert (done.returncode, blocked.exists()) == (1, True)
+    assert "is a file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_heeds_no_profile(lab: Lab) -> None:
+    lab.run("up", "--runtime", "process")
+    done = lab.run("status", AWS_PROFILE="there-is-no-such-profile")
+    assert (done.returncode, "repositories" in done.stdout) == (0, True), done.stderr
+
+
+def test_up_keeps_the_labs_calls_from_a_proxy(lab: Lab) -> None:
+    done = lab.run("up", "--runtime", "process", HTTPS_PROXY="http://proxy:1", NO_PROXY="corp")
+    assert exported(done.stdout)["NO_PROXY"] == "corp,127.0.0.1,localhost"
+
+
+@posix
+@pytest.mark.parametrize("command", ["up", "tour"])
+def test_docker_without_an_engine_is_refused_before_anything_starts(lab: Lab, command: str) -> None:
+    done = lab.run(command, DOCKER_HOST="tcp://127.0.0.1:1", LAB_RUNTIME="docker")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "No Docker engine answers at DOCKER_HOST=tcp://127.0.0.1:1" in done.stderr
+
+
+def test_stop_ends_a_cloud_whose_folder_was_deleted(lab: Lab) -> None:
+    lab.run("up", "--runtime", "process")
+    running = process.find(lab.state)
+    assert running is not None
+    (lab.state / "cloud.json").unlink()
+    assert "stopped" in lab.run("stop").stderr
+    assert not psutil.pid_exists(running.pid)
 
 
 def test_reset_asks_and_nobody_answers(lab: Lab) -> None:

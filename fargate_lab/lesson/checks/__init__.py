@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from fargate_lab.lesson.errors import LabError, plain
 from fargate_lab.paths import state_dir
@@ -93,7 +93,8 @@ def exercise(
 
 def get(number: str) -> Exercise:
     """The exercise. Raises LabError with the chapter's numbers when there is none."""
-    chapter, _, _ = str(number).partition(".")
+    number = str(number).strip()
+    chapter, _, _ = number.partition(".")
     if chapter.isdigit():
         name = f"{__name__}.chapter{int(chapter):02d}"
         if importlib.util.find_spec(name) is not None:
@@ -108,10 +109,15 @@ def get(number: str) -> Exercise:
 def run(lab: Lab, number: str) -> Verdict:
     """Run a check. With LAB_CHECKS=strict (autograders) a failure raises AssertionError."""
     item = get(number)
+    number = item.number
     try:
         verdict = Verdict(number, item.title, True, item.check(lab))
     except Missing as gap:
         verdict = Verdict(number, item.title, False, gap.found, gap.missing, gap.read or item.read)
+    except EndpointConnectionError:
+        raise LabError(
+            "The lab's cloud does not answer. Run the chapter's first cell again, then this one."
+        ) from None
     except (ClientError, BotoCoreError) as error:
         verdict = Verdict(number, item.title, False, "", plain(error), item.read)
     if verdict.passed:
@@ -127,6 +133,7 @@ _shown: dict[str, int] = {}
 def hint(number: str) -> None:
     """Print the next of the three hints; after the last, the last again."""
     item = get(number)
+    number = item.number
     step = min(_shown.get(number, 0), len(item.hints) - 1)
     _shown[number] = step + 1
     print(f"Hint {step + 1} of {len(item.hints)}: {item.hints[step]}")
