@@ -173,3 +173,9 @@ def test_a_cloud_that_is_gone_is_told_plainly() -> None:
         closed = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(LabError, match="Run the chapter's first cell again"):
             backend.ask(closed, "/_lab/health")
+
+
+@pytest.mark.parametrize("number", ["0", 2.5, None, True])
+def test_a_chapter_that_is_no_number_is_a_sentence(number: Any) -> None:
+    with pytest.raises(LabError, match="There is no chapter"):
+        start(chapter=number)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from fargate_lab.lesson import checks
 from fargate_lab.lesson.checks import Missing, Verdict, exercise
@@ -156,3 +156,18 @@ def test_errors_in_one_line(error: Exception, text: str) -> None:
 
 def test_a_verdict_without_details_has_one_line() -> None:
     assert repr(Verdict("1.1", "x", True, "")) == "PASSED  exercise 1.1: x"
+
+
+def test_a_cloud_that_is_gone_is_no_fault_of_the_exercise() -> None:
+    @exercise("99.5", "gone", hints=HINTS, read="the end")
+    def gone(_: Lab) -> str:
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
+
+    with pytest.raises(LabError, match="first cell again"):
+        checks.run(LAB, "99.5")
+
+
+def test_a_number_without_quotes_and_with_spaces_will_do() -> None:
+    number: Any = 99.1
+    assert checks.run(LAB, number).passed
+    assert checks.run(LAB, " 99.1 ").number == "99.1"
