@@ -126,8 +126,9 @@ class Tasks:
                 self.context.store.put(TOKEN_KIND, call.scope, token, document)
         answer = [self._answer(record, with_tags=True) for record in records]
         for record in records:
-            self.records.add(record)
+            # The agent comes first: whoever finds a task can stop it.
             self._start_agent(record, plan)
+            self.records.add(record)
         return {"tasks": answer, "failures": []}
 
     def _earlier(self, call: Call, token: str, digest: str) -> Mapping[str, Any] | None:

@@ -101,6 +101,20 @@ def test_run_task_at_once_with_one_token_is_one_task(
     assert len(arns[0]) == 1
 
 
+def test_a_task_that_is_found_can_be_stopped(
+    api: Api, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no moment at which a task is known and nobody would hear StopTask."""
+    order: list[str] = []
+    add = tasks.records.add
+    monkeypatch.setattr(tasks, "_start_agent", lambda record, plan: order.append(record.id))
+    monkeypatch.setattr(
+        tasks.records, "add", lambda record: (add(record), order.append(f"known {record.id}"))
+    )
+    ids = [t["taskArn"].rsplit("/", 1)[-1] for t in run(api, count=2)["tasks"]]
+    assert order == [name for i in ids for name in (i, f"known {i}")]
+
+
 def test_a_page_may_end_with_a_task_that_stops(api: Api, tasks: Tasks) -> None:
     """The next page of ListTasks goes on after it."""
     arns = [t["taskArn"] for t in run(api, count=3)["tasks"]]
