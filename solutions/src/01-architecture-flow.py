@@ -53,7 +53,8 @@ except ModuleNotFoundError as error:
 # | C | Elastic Beanstalk on its Python platform | a ready-made environment, on EC2 instances in the team's account |
 # | D | push the image to ECR, run it on ECS with **Fargate** | the team's image as it is, and no servers to manage |
 #
-# **D.** A Lambda function made from a container image is not among the options, and would be a closer rival than B; *Where this stops being true* says how close.
+# **D.** No other option both runs the team's image and leaves the team no servers. A Lambda function made *from a container image* is not among the options; it would be a closer rival
+# than B, and *Where this stops being true* says how close.
 #
 # The rest of this chapter does what line D says. Look at the road before you set out; it is drawn from your account.
 

@@ -273,6 +273,7 @@ upper = write_layer("upper.tar", {"app/.wh..token": b""})
 # %%
 from fargate_lab.image import unpack
 
+shutil.rmtree(work / "seen", ignore_errors=True)
 unpack([lower, upper], work / "seen")
 print("in the container:", sorted(p.name for p in (work / "seen" / "app").iterdir()))
 with tarfile.open(lower[0]) as tar:
