@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, DockerException
 from docker.types import LogConfig, Ulimit
 
 from fargate_lab.runtime.driver import ContainerSpec, Exit, OnOutput, StartError, Stats
@@ -119,7 +119,7 @@ class DockerContainer:
         if not self._started or self._ended.is_set():
             return
         signal = self.spec.image.image.settings.get("StopSignal") or "SIGTERM"
-        with contextlib.suppress(DockerException):
+        with contextlib.suppress(DockerException, OSError):
             self.api.kill(self.id, signal=signal)
         if not self._ended.wait(timeout):
             self.kill()
@@ -127,7 +127,7 @@ class DockerContainer:
 
     def kill(self) -> None:
         """SIGKILL."""
-        with contextlib.suppress(DockerException):
+        with contextlib.suppress(DockerException, OSError):
             self.api.kill(self.id)
 
     def execute(self, command: list[str], timeout: float) -> tuple[int, str]:
@@ -165,7 +165,7 @@ class DockerContainer:
 
     def remove(self) -> None:
         """Kill and remove it."""
-        with contextlib.suppress(NotFound, DockerException):
+        with contextlib.suppress(DockerException, OSError):
             self.api.remove_container(self.id, force=True, v=True)
         if self._started:
             self._ended.wait(10)

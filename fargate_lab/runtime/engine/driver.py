@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import DockerException, NotFound
 from docker.utils import kwargs_from_env
 
 from fargate_lab.image.archive import to_docker_archive
@@ -71,8 +71,9 @@ class DockerDriver:
     @classmethod
     def connect(cls, owner: str, state_dir: Path) -> DockerDriver:
         """The driver for the engine of this machine; raises DriverUnavailable without one."""
-        options = kwargs_from_env()
         try:
+            # Raises for DOCKER_TLS_VERIFY without certificates.
+            options = kwargs_from_env()
             quick = docker.APIClient(timeout=ANSWER_SECONDS, version="auto", **options)
             quick.ping()
             quick.close()
@@ -93,9 +94,17 @@ class DockerDriver:
         """Load the image into the engine, once per digest."""
         key = str(image.manifest["config"]["digest"])
         with self._lock:
-            if key not in self._images:
+            # Whoever tidies the engine up may have removed what was loaded before.
+            if key not in self._images or not self._has_image(self._images[key]):
                 self._images[key] = self._load(image)
-        return Prepared(image, self._images[key])
+            return Prepared(image, self._images[key])
+
+    def _has_image(self, name: str) -> bool:
+        try:
+            self.api.inspect_image(name)  # type: ignore[no-untyped-call]
+        except (DockerException, OSError):
+            return False
+        return True
 
     def _load(self, image: Image) -> str:
         diff_ids = (image.config.get("rootfs") or {}).get("diff_ids") or []
@@ -130,26 +139,42 @@ class DockerDriver:
         return f"fargate-lab-{self.owner}"
 
     def network(self, cloud_port: int) -> tuple[str, str]:
-        """(network, pause image), made when first needed."""
+        """(network, pause image), made when first needed and again when they were removed."""
         with self._lock:
-            if self._pause is None:
+            if self._pause is None or not self._has_image(self._pause):
                 architecture = _architecture(self.api.version()["Arch"])
                 self.api.import_image_from_data(
                     pause.archive(architecture), repository=self._repository, tag="pause"
                 )
                 self._pause = f"{self._repository}:pause"
-            if self._network is None:
-                made = self.api.create_network(
-                    self._repository, driver="bridge", labels=self.labels, check_duplicate=True
-                )
-                self._network = str(made["Id"])
-                found = self.api.inspect_network(self._network)["IPAM"]["Config"]
-                self._gateway = str(found[0].get("Gateway") or "") if found else ""
-                if not self.published and self._gateway:
-                    # An engine in a virtual machine has a way of its own under this name.
-                    with contextlib.suppress(OSError):
-                        self._relay = Relay(self._gateway, cloud_port)
+            if self._network is None or not self._has_network(self._network):
+                self._network = self._open_network(cloud_port)
             return self._network, self._pause
+
+    def _has_network(self, network: str) -> bool:
+        try:
+            self.api.inspect_network(network)
+        except NotFound:
+            return False
+        return True
+
+    def _open_network(self, cloud_port: int) -> str:
+        if not self._has_network(self._repository):
+            self.api.create_network(
+                self._repository, driver="bridge", labels=self.labels, check_duplicate=True
+            )
+        # Or the one of a lost cloud of this state folder: nobody else gives this name.
+        found = self.api.inspect_network(self._repository)
+        config = found["IPAM"]["Config"]
+        self._gateway = str(config[0].get("Gateway") or "") if config else ""
+        if self._relay is not None:
+            self._relay.close()
+            self._relay = None
+        if not self.published and self._gateway:
+            # An engine in a virtual machine has a way of its own under this name.
+            with contextlib.suppress(OSError):
+                self._relay = Relay(self._gateway, cloud_port)
+        return str(found["Id"])
 
     @property
     def gateway(self) -> str:
@@ -233,8 +258,9 @@ class DockerHost:
         try:
             api.start(self.pause)
             self._inspected: dict[str, Any] = api.inspect_container(self.pause)
-        except APIError:
-            api.remove_container(self.pause, force=True)
+        except (DockerException, OSError):
+            with contextlib.suppress(DockerException, OSError):
+                api.remove_container(self.pause, force=True)
             raise
 
     @property
@@ -263,9 +289,11 @@ class DockerHost:
 
     def close(self) -> None:
         """Remove the containers, the namespace and the task's folder."""
+        # An engine that is gone refuses the connection: the folder goes all the same.
         for container in self.containers:
-            container.remove()
-        with contextlib.suppress(DockerException):
+            with contextlib.suppress(OSError):
+                container.remove()
+        with contextlib.suppress(DockerException, OSError):
             self.driver.api.remove_container(self.pause, force=True, v=True)
         shutil.rmtree(self.spec.folder, ignore_errors=True)
 
