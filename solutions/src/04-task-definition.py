@@ -370,7 +370,7 @@ from fargate_lab.facts import fact
 
 limits = ("sizes.cpu_32768", "limits.ephemeral_storage", "limits.stop_timeout")
 for name in (*(f"fargate.{limit}" for limit in limits), "outdated.gpu_self_managed"):
-    print(fact(name).text, f"({fact(name).as_of}, {fact(name).confidence})")
+    print(fact(name).text, fact(name).cite())
 
 # %% [markdown]
 # ## In this notebook you have
