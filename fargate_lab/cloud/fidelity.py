@@ -102,7 +102,10 @@ def _actions() -> Iterator[str]:
         finally:
             store.close()
     yield ""
-    yield "Every other service is moto's, unchanged."
+    yield (
+        "Every other service is moto's, unchanged: it keeps what it is told and answers from that. "
+        "What is made there (a Lambda function, a database) does not run."
+    )
 
 
 def _rules(title: str, rules: tuple[Rule, ...]) -> Iterator[str]:

@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError, ParamValidationError, WaiterError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    ParamValidationError,
+    WaiterError,
+)
 
 from fargate_lab.image.errors import RegistryError
 from fargate_lab.lesson import backend, checks, prepare
@@ -66,7 +71,8 @@ class Lab:
         """
         from fargate_lab.lesson.diagram import draw
 
-        return draw(flow)
+        with _reached():
+            return draw(flow)
 
     def machine(self) -> Machine:
         """What carries the lessons here, and what of Fargate it does not do."""
@@ -132,7 +138,19 @@ class Lab:
         """Stop and delete what the chapters made in this account; say what was removed."""
         from fargate_lab.lesson.teardown import remove_all
 
-        remove_all(self)
+        with _reached():
+            remove_all(self)
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """A cloud that does not answer is said in a sentence."""
+    try:
+        yield
+    except EndpointConnectionError as error:
+        raise LabError(
+            f"The lab's cloud does not answer ({error}). Run the chapter's first cell again."
+        ) from None
 
 
 def open_chapter(chapter: int, *, runtime: str | None = None) -> Lab:

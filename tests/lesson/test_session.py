@@ -183,3 +183,15 @@ def test_a_chapter_opened_first_finds_what_earlier_ones_leave(
     assert "Made what earlier chapters would have left: thing 2; thing 4." in (
         capsys.readouterr().out
     )
+
+
+def test_a_diagram_or_a_teardown_without_a_cloud_is_told_plainly(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as gone:
+        gone.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        gone.setenv("AWS_MAX_ATTEMPTS", "1")
+        gone.setattr(boto3, "DEFAULT_SESSION", boto3.session.Session())
+        for call in (lab.diagram, lab.teardown):
+            with pytest.raises(LabError, match="Run the chapter's first cell again"):
+                call()
