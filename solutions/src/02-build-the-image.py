@@ -253,6 +253,7 @@ print("the complete image, stopped once it is ready: exit code", try_out(image, 
 
 # %%
 import io, tarfile
+from fargate_lab.image import unpack
 
 def write_layer(name, files):
     with tarfile.open(work / name, "w") as tar:
@@ -264,6 +265,7 @@ def write_layer(name, files):
 
 lower = write_layer("lower.tar", {"app/.token": b"AKIA-EXAMPLE-SECRET", "app/main.py": b"print(1)"})
 upper = write_layer("upper.tar", {"app/.wh..token": b""})
+shutil.rmtree(work / "seen", ignore_errors=True)
 
 # %% [markdown]
 # Unpack both as a container would see them, then open the lower one by itself.
@@ -271,9 +273,6 @@ upper = write_layer("upper.tar", {"app/.wh..token": b""})
 # **Predict first.** The token is gone from the container. Is it gone from the image?
 
 # %%
-from fargate_lab.image import unpack
-
-shutil.rmtree(work / "seen", ignore_errors=True)
 unpack([lower, upper], work / "seen")
 print("in the container:", sorted(p.name for p in (work / "seen" / "app").iterdir()))
 with tarfile.open(lower[0]) as tar:
