@@ -265,7 +265,6 @@ def write_layer(name, files):
 
 lower = write_layer("lower.tar", {"app/.token": b"AKIA-EXAMPLE-SECRET", "app/main.py": b"print(1)"})
 upper = write_layer("upper.tar", {"app/.wh..token": b""})
-shutil.rmtree(work / "seen", ignore_errors=True)
 
 # %% [markdown]
 # Unpack both as a container would see them, then open the lower one by itself.
@@ -273,6 +272,7 @@ shutil.rmtree(work / "seen", ignore_errors=True)
 # **Predict first.** The token is gone from the container. Is it gone from the image?
 
 # %%
+shutil.rmtree(work / "seen", ignore_errors=True)
 unpack([lower, upper], work / "seen")
 print("in the container:", sorted(p.name for p in (work / "seen" / "app").iterdir()))
 with tarfile.open(lower[0]) as tar:
