@@ -161,7 +161,7 @@ def await_jupyter(server: subprocess.Popen[bytes], port: int, token: str) -> str
     """The address of the first chapter, once the server answers. Raises CommandError if it ends."""
     begun = time.monotonic()
     probe = f"http://127.0.0.1:{port}/api/status?token={token}"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = process.local_opener()
     while time.monotonic() - begun < START_SECONDS:
         live(f"  JupyterLab starts ({time.monotonic() - begun:.0f} s)")
         if server.poll() is not None:

@@ -153,7 +153,7 @@ def _reads(url: str, digit: str) -> bool:
     request = urllib.request.Request(
         f"{url}/predict", data=body, headers={"Content-Type": "application/json"}
     )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = process.local_opener()
     begun = time.monotonic()
     try:
         with opener.open(request, timeout=20) as reply:

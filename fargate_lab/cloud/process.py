@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -175,7 +174,7 @@ def _stop_published(state_dir: Path) -> bool:
             f"{info.url}/_lab/stop", method="POST", headers={"x-lab-token": info.token}
         )
         try:
-            with _opener().open(request, timeout=5):
+            with local_opener().open(request, timeout=5):
                 pass
         except OSError:
             process.terminate()
@@ -237,14 +236,14 @@ def _why(state_dir: Path, offset: int) -> str:
     return f"The cloud ended while starting; {log} has the details."
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    # A proxy set for the internet must not see calls to this machine.
+def local_opener() -> urllib.request.OpenerDirector:
+    """Opens addresses of this machine: a proxy set for the internet must not see these calls."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _answers(info: CloudInfo) -> bool:
     try:
-        with _opener().open(f"{info.url}/_lab/health", timeout=5) as answer:
+        with local_opener().open(f"{info.url}/_lab/health", timeout=5) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False
@@ -285,11 +284,6 @@ def bind(port: int | None) -> socket.socket:
         f"Port {port} of 127.0.0.1 is taken by another program. "
         "Choose another with --port, or leave it out to take any free one."
     )
-
-
-def exports(info: CloudInfo) -> str:
-    """The variables as lines for a POSIX shell."""
-    return "\n".join(f"export {k}={shlex.quote(v)}" for k, v in info.environment().items())
 
 
 def describe(

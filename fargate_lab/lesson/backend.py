@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from fargate_lab.cloud.process import CloudError, start
+from fargate_lab.cloud.process import CloudError, local_opener, start
 from fargate_lab.lesson.errors import LabError
 from fargate_lab.paths import state_dir
 
@@ -57,10 +57,8 @@ def fence(environment: MutableMapping[str, str]) -> None:
 
 def ask(cloud: str | None, path: str) -> dict[str, Any] | None:
     """What the lab's cloud says at an address of its own; None where it has nothing."""
-    # Without a proxy, whatever the environment says: the cloud is on this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{cloud}{path}", timeout=30) as answer:
+        with local_opener().open(f"{cloud}{path}", timeout=30) as answer:
             document: dict[str, Any] = json.load(answer)
             return document
     except urllib.error.HTTPError as error:

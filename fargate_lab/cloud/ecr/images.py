@@ -6,7 +6,7 @@ import fnmatch
 from typing import Any
 
 from fargate_lab.cloud.ecr import errors
-from fargate_lab.cloud.ecr.manifest import INDEXES, Manifest, broken
+from fargate_lab.cloud.ecr.manifest import Manifest, broken
 from fargate_lab.cloud.ecr.registry import (
     IMAGE,
     SCAN,
@@ -16,6 +16,7 @@ from fargate_lab.cloud.ecr.registry import (
     Registry,
     account_of,
 )
+from fargate_lab.image.media import INDEXES
 
 PULL_SECONDS = 3600
 """lastRecordedPullTime is not written at every pull; ECR refreshes it at least once a day."""

@@ -14,14 +14,8 @@ from fargate_lab.cloud.ecr import errors
 from fargate_lab.cloud.ecr.blobstore import digest_of
 from fargate_lab.cloud.ecr.fields import SHA256
 from fargate_lab.cloud.protocol import AwsError
+from fargate_lab.image.media import INDEXES, MANIFESTS
 
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_EMPTY = "application/vnd.oci.empty.v1+json"
-DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
-IMAGES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 MANIFEST_LIMIT = 4 * 2**20
 """Largest manifest: ECR's model, shape ImageManifest."""
 
@@ -108,7 +102,7 @@ def _kind(document: Mapping[str, Any], given: str | None) -> str:
             "ImageManifestMediaType",
             "must not be null when the image manifest has no mediaType field",
         )
-    if kind not in INDEXES | IMAGES:
+    if kind not in INDEXES | MANIFESTS:
         raise errors.invalid("ImageManifestMediaType", f"unsupported media type '{kind}'")
     wrong = ("config", "layers") if kind in INDEXES else ("manifests",)
     # A document that could be read both ways is a known way to smuggle: CVE-2021-41190.

@@ -11,16 +11,10 @@ from urllib.parse import urlencode
 from fargate_lab.cloud.ecr import errors, images
 from fargate_lab.cloud.ecr.asgi import Request, Response, answer
 from fargate_lab.cloud.ecr.fields import SHA256, TAG_PATTERN
-from fargate_lab.cloud.ecr.manifest import (
-    IMAGES,
-    INDEXES,
-    MANIFEST_LIMIT,
-    OCI_INDEX,
-    Manifest,
-    broken,
-)
+from fargate_lab.cloud.ecr.manifest import MANIFEST_LIMIT, Manifest, broken
 from fargate_lab.cloud.ecr.refusals import Refusal
 from fargate_lab.cloud.ecr.registry import Document, ImageId, Registry
+from fargate_lab.image.media import INDEXES, MANIFESTS, OCI_INDEX
 
 PAGE = 1000
 
@@ -64,7 +58,7 @@ def _acceptable(
     loose = {"*/*", "application/*", "application/json"}
     if not accepted or accepted & loose or image["mediaType"] in accepted:
         return image
-    if image["mediaType"] in INDEXES and accepted & IMAGES:
+    if image["mediaType"] in INDEXES and accepted & MANIFESTS:
         # As the reference implementation does for a client that knows no indexes.
         for row in json.loads(image["manifest"])["manifests"]:
             platform = row.get("platform") or {}
@@ -111,7 +105,7 @@ def _put(
         text = body.decode()
     except ValueError:
         raise broken("Invalid JSON syntax") from None
-    if content_type not in IMAGES | INDEXES:
+    if content_type not in MANIFESTS | INDEXES:
         content_type = None
     manifest = Manifest.parse(text, content_type)
     digest = wanted.get("imageDigest")

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from fargate_lab.cloud.context import CloudContext
 from fargate_lab.cloud.ecr import images
-from fargate_lab.cloud.ecr.manifest import INDEXES
 from fargate_lab.cloud.ecr.registry import Document, Registry, registry_of
+from fargate_lab.image.media import INDEXES
 
 _AWS = re.compile(r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 _LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|host\.docker\.internal)(:\d+)?")

@@ -26,9 +26,9 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from fargate_lab.cloud.ecr.manifest import INDEXES
 from fargate_lab.cloud.ecr.registry import SCAN, Document, Registry
 from fargate_lab.cloud.protocol import AwsError
+from fargate_lab.image.media import INDEXES
 
 log = logging.getLogger(__name__)
 
